@@ -1,0 +1,67 @@
+"""Behaviour cloning: supervised regression of the expert's actions, S seeds in one update."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from rlopt import losses
+from rlopt.agents.common import Info, Policy, adam, minimize
+from rlopt.config import BCConfig
+from rlopt.networks import Actor, seed_generators
+from rlopt.transition import Transition
+
+
+class BC:
+    """S independent behaviour cloning learners behind one `update`.
+
+    Args:
+        config: the settings, the same for every seed.
+        observation_size: O.
+        action_size: A.
+        num_seeds: S.
+        seed: seed i starts from weights drawn with `seed + i`.
+        device: where the networks live.
+    """
+
+    def __init__(
+        self,
+        config: BCConfig,
+        observation_size: int,
+        action_size: int,
+        *,
+        num_seeds: int = 1,
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+    ):
+        self.config = config
+        self.observation_size, self.action_size = observation_size, action_size
+        self.num_seeds = num_seeds
+        self.device = torch.device(device)
+        generators = seed_generators(seed, num_seeds)
+        self.actor = Actor(observation_size, action_size, config.hidden_sizes, generators, standardize=True)
+        self.actor.to(self.device)
+        # a standard deviation that regression does not train has no gradient, and Adam leaves its weights alone
+        self.optimizer = adam(self.actor.parameters(), config.learning_rate, self.device)
+        self.policy = Policy(self.actor)
+
+    def fit_standardizer(self, mean: torch.Tensor, std: torch.Tensor) -> None:
+        """Standardise observations with the expert's mean and standard deviation `[O]`."""
+        self.actor.standardizer.fit(mean, std, min_std=1e-3)
+
+    def update(self, batch: Transition) -> Info:
+        """One gradient step of every seed on expert transitions `[S, B]`."""
+        mean, _ = self.actor(batch.observation)
+        bc_loss = losses.behavior_cloning_loss(mean, batch.action)
+        minimize(self.optimizer, bc_loss)
+        return {"bc_loss": bc_loss.detach()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that training goes on from; tensors and primitives only."""
+        return {"actor": self.actor.state_dict(), "optimizer": self.optimizer.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` returned."""
+        self.actor.load_state_dict(state["actor"])
+        self.optimizer.load_state_dict(state["optimizer"])

@@ -1,0 +1,209 @@
+"""Inverse policy mirror descent (Wu, Ke, Wu, NeurIPS 2023, arXiv 2305.14608), S seeds in one update.
+
+A reward network learns to tell the expert's transitions from the policy's; SAC, with a KL to the policy of the last
+mirror step, optimises the policy against it. The environment's reward is not read.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rlopt import losses
+from rlopt.agents.common import ExpertSource, Info, adam, minimize, polyak_update
+from rlopt.agents.sac import SAC
+from rlopt.config import IPMDConfig
+from rlopt.errors import UserError
+from rlopt.networks import RewardNet, seed_generators
+from rlopt.transition import Transition
+
+# Reward networks draw from a stream of their own: on the environment's reward IPMD then is SAC, bit for bit.
+_REWARD_STREAM = 1 << 32
+# How fast the running means of rewards and of episode ends follow, per update.
+_RUNNING_MEAN_RATE = 0.005
+
+
+class IPMD:
+    """S independent IPMD learners behind one `update`.
+
+    Args:
+        config: the settings, the same for every seed.
+        observation_size: O.
+        action_size: A.
+        num_seeds: S.
+        seed: seed i starts from weights drawn with `seed + i`.
+        device: where the networks live.
+    """
+
+    def __init__(
+        self,
+        config: IPMDConfig,
+        observation_size: int,
+        action_size: int,
+        *,
+        num_seeds: int = 1,
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+    ):
+        self.config = config
+        self.observation_size, self.action_size = observation_size, action_size
+        self.num_seeds = num_seeds
+        self.device = torch.device(device)
+
+        self.sac = SAC(config, observation_size, action_size, num_seeds=num_seeds, seed=seed, device=device)
+        self.actor, self.policy = self.sac.actor, self.sac.policy
+        self.mirror_actor = deepcopy(self.actor).requires_grad_(False)  # pi_k
+
+        hidden_sizes = config.reward_hidden_sizes or config.hidden_sizes
+        generators = seed_generators(_REWARD_STREAM + seed, num_seeds)
+        self.reward_net = RewardNet(observation_size, action_size, hidden_sizes, generators, config.reward_inputs)
+        self.reward_net.to(self.device)
+        self.reward_optimizer = adam(self.reward_net.parameters(), config.reward_learning_rate, self.device)
+        self.reward_generator = torch.Generator(self.device).manual_seed(_REWARD_STREAM + seed)
+
+        # the horizon of an absorbing state: gamma + gamma^2 + ... = gamma / (1 - gamma)
+        self.horizon = config.gamma / (1 - config.gamma)
+        self.average_reward = torch.zeros(num_seeds, device=self.device)  # rho [S]
+        self.policy_ends = torch.zeros(num_seeds, device=self.device)  # share of transitions that terminate [S]
+        self.expert_ends = torch.zeros(num_seeds, device=self.device)
+        self.num_updates = torch.zeros((), dtype=torch.int64, device=self.device)
+        self.expert_buffer: ExpertSource | None = None
+
+    def set_expert_buffer(self, buffer: ExpertSource) -> None:
+        """Take the demonstrations, an `rlopt.imitation.ExpertReplayBuffer`.
+
+        Raises UserError if it is something else, or of another environment's shapes.
+        """
+        if not isinstance(buffer, ExpertSource):
+            raise UserError(f"IPMD needs an ExpertReplayBuffer: wrap the {type(buffer).__name__} in one.")
+        sizes, own = (buffer.observation_size, buffer.action_size), (self.observation_size, self.action_size)
+        if sizes != own:
+            raise UserError(
+                f"The expert's data has observations of size {sizes[0]} and actions of size {sizes[1]}, "
+                f"but this agent has {own[0]} and {own[1]}: they are of different environments."
+            )
+        mean, std = buffer.observation_statistics()
+        self.reward_net.standardizer.fit(mean, std, self.config.min_observation_std)
+        self.expert_buffer = buffer
+
+    def sample_expert(self, batch_size: int | None = None) -> Transition:
+        """Expert transitions `[S, B]` for one update. Raises UserError if there is no expert buffer."""
+        if self.expert_buffer is None:
+            raise UserError(
+                "IPMD has no demonstrations to learn from: call set_expert_buffer(...) first, "
+                "or set use_environment_reward=True in its config."
+            )
+        size = batch_size or self.config.expert_batch_size
+        data = self.expert_buffer.sample_stacked(self.num_seeds, size)
+        return Transition.from_tensordict(data.to(self.device))
+
+    def update(self, batch: Transition, expert: Transition | None = None) -> Info:
+        """One gradient step of every seed on a batch `[S, B]` and, from the expert buffer unless given, expert data."""
+        config = self.config
+        if config.use_environment_reward:
+            terminal_value: Tensor | float = 0.0
+            info: Info = {}
+        else:
+            # reward step:  min_theta  E_pi[r] - E_expert[r] + psi(theta)
+            reward, info = self.improve_reward(batch, self.sample_expert() if expert is None else expert)
+            # what follows termination is the absorbing state, for ever
+            terminal_value = self.absorbing_value()
+            # r_theta(s, a, s') in place of r: computed now, never stored
+            batch = batch._replace(reward=reward)
+
+        # policy evaluation, discounted or by the average-reward criterion:  y = r - rho + V(s')
+        if config.average_reward:
+            batch = batch._replace(reward=batch.reward - self.average_reward.unsqueeze(-1))
+        info |= self.sac.evaluate_policy(batch, terminal_value, gamma=1.0 if config.average_reward else config.gamma)
+
+        # policy improvement:  min_pi  E[ alpha log pi - min Q ] + (1/eta) KL(pi || pi_k)
+        if config.inverse_eta > 0:
+            with torch.no_grad():
+                mirror = self.mirror_actor(batch.observation)
+            info |= self.sac.improve_policy(batch.observation, mirror, config.inverse_eta)
+            self.renew_mirror_policy()
+        else:
+            info |= self.sac.improve_policy(batch.observation)
+        polyak_update(self.sac.target_critic, self.sac.critic, config.tau)
+
+        if config.average_reward:
+            # the soft average reward: rho <- rho + rate (E[r + alpha H] - rho)
+            error = batch.reward.mean(-1) + info["alpha"] * info["entropy"]
+            self.average_reward.add_(_RUNNING_MEAN_RATE * error)
+        return info
+
+    def improve_reward(self, batch: Transition, expert: Transition) -> tuple[Tensor, Info]:
+        """One step of the reward networks; returns r_theta `[S, B]` of the batch, without a gradient."""
+        net, config = self.reward_net, self.config
+        policy_x = net.features(batch.observation, batch.action, batch.next_observation)  # [S, B, F]
+        expert_x = net.features(expert.observation, expert.action, expert.next_observation)
+        rewards = net(torch.cat([policy_x, expert_x], dim=1))
+        policy_reward, expert_reward = rewards.split([policy_x.shape[1], expert_x.shape[1]], dim=1)
+        reward_loss = losses.reward_loss(policy_reward, expert_reward, config.value_regularizer)
+        info = {
+            "reward_policy": policy_reward.detach().mean(-1),
+            "reward_expert": expert_reward.detach().mean(-1),
+            "reward_loss": reward_loss.detach(),
+        }
+
+        if config.gradient_penalty > 0:
+            size = min(policy_x.shape[1], expert_x.shape[1])
+            weight = torch.rand(self.num_seeds, size, 1, device=self.device, generator=self.reward_generator)
+            x = losses.interpolate(policy_x[:, :size], expert_x[:, :size], weight).requires_grad_()
+            (gradient,) = torch.autograd.grad(net(x).sum(), x, create_graph=True)
+            penalty = losses.gradient_penalty(gradient)
+            reward_loss = reward_loss + config.gradient_penalty * penalty
+            info["gradient_penalty"] = penalty.detach()
+        minimize(self.reward_optimizer, reward_loss)
+
+        self.policy_ends.lerp_(batch.terminated.mean(-1), _RUNNING_MEAN_RATE)
+        self.expert_ends.lerp_(expert.terminated.mean(-1), _RUNNING_MEAN_RATE)
+        return policy_reward.detach(), info
+
+    def absorbing_value(self) -> Tensor | float:
+        """V of the absorbing state `[S, 1]`: its reward r_abs for ever, discounted or above the average reward."""
+        config = self.config
+        if not config.absorbing_states:
+            return 0.0
+        r_abs = losses.absorbing_reward(self.expert_ends, self.policy_ends, self.horizon, config.value_regularizer)
+        if config.average_reward:  # undiscounted, for ever would be infinitely long: as long as the discount's horizon
+            return (self.horizon * (r_abs - self.average_reward)).unsqueeze(-1)
+        return (r_abs / (1 - config.gamma)).unsqueeze(-1)
+
+    @torch.no_grad()
+    def renew_mirror_policy(self) -> None:
+        """pi_k <- pi at every `mirror_period`-th update, decided on the device: a captured graph has no branches."""
+        self.num_updates += 1
+        renew = self.num_updates % self.config.mirror_period == 0
+        for old, new in zip(self.mirror_actor.parameters(), self.actor.parameters(), strict=True):
+            old.copy_(torch.where(renew, new, old))
+
+    @torch.no_grad()
+    def reward(self, observation: Tensor, action: Tensor, next_observation: Tensor) -> Tensor:
+        """The learned reward `[S, B]` of transitions `[S, B, .]`."""
+        return self.reward_net(self.reward_net.features(observation, action, next_observation))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that training goes on from, the demonstrations excepted; tensors and primitives only."""
+        return {
+            "sac": self.sac.state_dict(),
+            "mirror_actor": self.mirror_actor.state_dict(),
+            "reward_net": self.reward_net.state_dict(),
+            "reward_optimizer": self.reward_optimizer.state_dict(),
+            "reward_generator": self.reward_generator.get_state(),
+            **{name: getattr(self, name) for name in self._RUNNING},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` returned."""
+        self.sac.load_state_dict(state["sac"])
+        for name in ("mirror_actor", "reward_net", "reward_optimizer"):
+            getattr(self, name).load_state_dict(state[name])
+        self.reward_generator.set_state(state["reward_generator"].cpu())
+        for name in self._RUNNING:
+            getattr(self, name).copy_(state[name])
+
+    _RUNNING = ("average_reward", "policy_ends", "expert_ends", "num_updates")

@@ -1,0 +1,123 @@
+"""Soft actor-critic (Haarnoja et al., arXiv 1812.05905), S seeds in one update."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rlopt import losses
+from rlopt.agents.common import Gaussian, Info, Policy, adam, minimize, polyak_update, sample_action
+from rlopt.config import SACConfig
+from rlopt.networks import Actor, CriticEnsemble, seed_generators
+from rlopt.transition import Transition
+
+
+class SAC:
+    """S independent SAC learners behind one `update`.
+
+    Args:
+        config: the settings, the same for every seed.
+        observation_size: O.
+        action_size: A.
+        num_seeds: S.
+        seed: seed i starts from weights drawn with `seed + i`.
+        device: where the networks live.
+    """
+
+    def __init__(
+        self,
+        config: SACConfig,
+        observation_size: int,
+        action_size: int,
+        *,
+        num_seeds: int = 1,
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+    ):
+        self.config = config
+        self.observation_size, self.action_size = observation_size, action_size
+        self.num_seeds = num_seeds
+        self.device = torch.device(device)
+        self.target_entropy = -float(action_size)
+
+        generators = seed_generators(seed, num_seeds)
+        sizes = (observation_size, action_size, config.hidden_sizes, generators)
+        self.actor = Actor(*sizes).to(self.device)
+        self.critic = CriticEnsemble(*sizes, num_critics=config.num_critics).to(self.device)
+        self.target_critic = deepcopy(self.critic).requires_grad_(False)
+        initial = torch.full((num_seeds,), config.initial_alpha, device=self.device)
+        self.log_alpha = initial.log().requires_grad_()  # [S]
+
+        self.critic_optimizer = adam(self.critic.parameters(), config.learning_rate, self.device)
+        # the policy and its temperature never share a parameter, so one optimiser steps both
+        self.actor_optimizer = adam([*self.actor.parameters(), self.log_alpha], config.learning_rate, self.device)
+        self.generator = torch.Generator(self.device).manual_seed(seed)
+        self.policy = Policy(self.actor)
+
+    def update(self, batch: Transition) -> Info:
+        """One gradient step of every seed on a batch `[S, B]`."""
+        info = self.evaluate_policy(batch)
+        info |= self.improve_policy(batch.observation)
+        polyak_update(self.target_critic, self.critic, self.config.tau)
+        return info
+
+    def evaluate_policy(self, batch: Transition, terminal_value: Tensor | float = 0.0, gamma: float | None = None) -> Info:
+        """Critics towards y = r + gamma [ min_k Q'_k(s', a') - alpha log pi(a'|s') ], a' ~ pi(.|s').
+
+        Where the batch terminated, `terminal_value` (a number or `[S, B]`) stands in the brackets.
+        """
+        gamma = self.config.gamma if gamma is None else gamma
+        with torch.no_grad():
+            next_action, next_log_prob = sample_action(self.actor(batch.next_observation), self.generator)
+            next_q = self.target_critic(batch.next_observation, next_action)
+            next_value = losses.soft_value(next_q, next_log_prob, self.alpha)
+            target = losses.critic_target(batch.reward, batch.terminated, next_value, gamma, terminal_value)
+
+        q = self.critic(batch.observation, batch.action)
+        critic_loss = losses.critic_loss(q, target)
+        minimize(self.critic_optimizer, critic_loss)
+        return {"critic_loss": critic_loss.detach(), "q_mean": q.detach().mean((1, 2))}
+
+    def improve_policy(self, observation: Tensor, mirror: Gaussian | None = None, inverse_eta: float = 0.0) -> Info:
+        """Policies towards the soft greedy ones, and temperatures that hold their entropy at -A.
+
+        With `mirror`, the policies pi_k of the last mirror step on the same observations, the loss has
+        (1/eta) KL(pi || pi_k) added to it.
+        """
+        alpha = self.alpha
+        gaussian = self.actor(observation)
+        action, log_prob = sample_action(gaussian, self.generator)
+        policy_loss = losses.policy_loss(log_prob, self.critic(observation, action), alpha)
+        if mirror is not None:
+            policy_loss = policy_loss + inverse_eta * losses.gaussian_kl(*gaussian, *mirror).mean(-1)
+        temperature_loss = losses.temperature_loss(self.log_alpha, log_prob, self.target_entropy)
+        minimize(self.actor_optimizer, policy_loss + temperature_loss)
+        return {"policy_loss": policy_loss.detach(), "alpha": alpha, "entropy": -log_prob.detach().mean(-1)}
+
+    @property
+    def alpha(self) -> Tensor:
+        """Temperatures `[S]`, without a gradient."""
+        return self.log_alpha.detach().exp()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that training goes on from; tensors and primitives only."""
+        return {
+            "actor": self.actor.state_dict(),
+            "critic": self.critic.state_dict(),
+            "target_critic": self.target_critic.state_dict(),
+            "log_alpha": self.log_alpha.detach(),
+            "critic_optimizer": self.critic_optimizer.state_dict(),
+            "actor_optimizer": self.actor_optimizer.state_dict(),
+            "generator": self.generator.get_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` returned."""
+        for name in ("actor", "critic", "target_critic", "critic_optimizer", "actor_optimizer"):
+            getattr(self, name).load_state_dict(state[name])
+        with torch.no_grad():
+            self.log_alpha.copy_(state["log_alpha"])
+        self.generator.set_state(state["generator"].cpu())

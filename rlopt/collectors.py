@@ -1,0 +1,94 @@
+"""Experience: TorchRL's `Collector` over the environment copies of all seeds, and device placement."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+
+import torch
+from tensordict import TensorDictBase
+from tensordict.nn import TensorDictModuleBase
+from torchrl.collectors import Collector
+
+from rlopt.agents.common import Policy
+from rlopt.envs import TorchEnv, as_seeds, env_seeds
+from rlopt.errors import UserError
+
+
+def choose_device(name: str) -> torch.device:
+    """The device called `name`; CPU, with one warning line, for CUDA on a machine without it.
+
+    Raises UserError for a name that is no device and for a CUDA device that this machine does not have.
+    """
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UserError(f"--device {name!r} is no device: use cpu, cuda or cuda:0.") from error
+    if device.type not in ("cpu", "cuda"):
+        raise UserError(f"--device {name} is not supported: use cpu, cuda or cuda:0.")
+    if device.type == "cuda" and not torch.cuda.is_available():
+        logging.getLogger("rlopt").warning("No CUDA device found: training on the CPU (say --device cpu to choose it).")
+        return torch.device("cpu")
+    if device.type == "cuda" and device.index is not None and device.index >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        raise UserError(f"--device {name} does not exist: this machine has {count}, cuda:0 to cuda:{count - 1}.")
+    return device
+
+
+class CollectorPolicy(TensorDictModuleBase):
+    """The sampling policy as TorchRL calls it: `observation [S*E, O]` -> `action [S*E, A]`, nothing else."""
+
+    in_keys = ("observation",)
+    out_keys = ("action",)
+
+    def __init__(self, policy: Policy, num_seeds: int, generator: torch.Generator):
+        super().__init__()
+        self.actor = policy.actor  # a submodule, so that TorchRL sees its parameters
+        self.policy = policy
+        self.num_seeds = num_seeds
+        self.generator = generator
+
+    def forward(self, tensordict: TensorDictBase) -> TensorDictBase:  # noqa: D102
+        observation = as_seeds(tensordict.get("observation"), self.num_seeds)
+        return tensordict.set("action", self.policy(observation, self.generator).flatten(0, 1))
+
+
+def make_collector(
+    env_id: str,
+    policy: Policy,
+    *,
+    seeds: Sequence[int],
+    num_envs: int,
+    steps_per_batch: int,
+    random_frames: int,
+    device: torch.device,
+) -> Collector:
+    """A collector without an end whose batches are `[S*E, T]`, seed-major, on the CPU.
+
+    Args:
+        env_id: a gymnasium id.
+        policy: acts on `device`, and is shared: what an update changes is what collects.
+        seeds: S seeds; seed i's copies start from resets of its own.
+        num_envs: E.
+        steps_per_batch: T.
+        random_frames: frames per seed of uniformly random actions at the start, rounded up to whole batches.
+        device: of the policy. Environments and their data stay on the CPU.
+    """
+    env = TorchEnv(env_id, env_seeds(seeds, num_envs))
+    generator = torch.Generator(device).manual_seed(seeds[0])
+    frames_per_batch = len(seeds) * num_envs * steps_per_batch
+    random_batches = math.ceil(len(seeds) * random_frames / frames_per_batch)  # the collector wants whole ones
+    devices = {} if device.type == "cpu" else {"policy_device": device, "env_device": "cpu", "storing_device": "cpu"}
+    return Collector(
+        env,
+        CollectorPolicy(policy, len(seeds), generator),
+        frames_per_batch=frames_per_batch,
+        total_frames=-1,
+        init_random_frames=random_batches * frames_per_batch,
+        # trajectory numbers and preallocated batches cost more than the lean environment's step
+        track_traj_ids=False,
+        use_buffers=False,
+        auto_register_policy_transforms=False,
+        **devices,
+    )

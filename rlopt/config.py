@@ -1,0 +1,243 @@
+"""Settings: frozen dataclasses that check themselves, and presets for known environments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypeVar
+
+from rlopt.errors import UserError
+
+REWARD_INPUTS = ("s", "sa", "sas", "ss")
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise UserError(message)
+
+
+def _require_positive(config: Any, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        _require(value > 0, f"{name} must be positive, and is {value}.")
+
+
+def _require_hidden(hidden_sizes: tuple[int, ...], name: str) -> None:
+    _require(
+        len(hidden_sizes) > 0 and all(isinstance(h, int) and h > 0 for h in hidden_sizes),
+        f"{name} must hold at least one positive layer width, and is {hidden_sizes}.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SACConfig:
+    """Soft actor-critic."""
+
+    hidden_sizes: tuple[int, ...] = (256, 256)
+    """Widths of the hidden layers of actor and critics."""
+    num_critics: int = 2
+    """K, critics per seed; the smallest of them is believed."""
+    batch_size: int = 256
+    """B, transitions per seed and update."""
+    learning_rate: float = 3e-4
+    """Adam's step for actor, critics and temperature."""
+    gamma: float = 0.99
+    """Discount per step."""
+    tau: float = 0.005
+    """Share of the critic that goes into its target after each update (Polyak averaging)."""
+    initial_alpha: float = 1.0
+    """Temperature at the start; it is then tuned towards the target entropy -A."""
+    matmul_precision: str = "float32"
+    """"float32", or "bfloat16" for the matrix products alone (weights, sums and optimisers stay float32)."""
+
+    def __post_init__(self) -> None:
+        _require_hidden(self.hidden_sizes, "hidden_sizes")
+        _require_positive(self, "num_critics", "batch_size", "learning_rate", "initial_alpha")
+        _require(0 < self.gamma < 1, f"gamma must lie between 0 and 1, and is {self.gamma}.")
+        _require(0 < self.tau <= 1, f"tau must lie in (0, 1], and is {self.tau}.")
+        _require(
+            self.matmul_precision in ("float32", "bfloat16"),
+            f'matmul_precision must be "float32" or "bfloat16", and is "{self.matmul_precision}".',
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class IPMDConfig(SACConfig):
+    """Inverse policy mirror descent: SAC's settings and those of the learned reward."""
+
+    reward_inputs: str = "sa"
+    """What the reward may look at: "s", "sa", "sas" or "ss"."""
+    reward_hidden_sizes: tuple[int, ...] | None = None
+    """Widths of the reward network; None: as `hidden_sizes`."""
+    reward_learning_rate: float = 3e-4
+    """Adam's step for the reward network."""
+    expert_batch_size: int = 256
+    """Expert transitions per seed and update."""
+    value_regularizer: float = 0.5
+    """lambda: keeps rewards between -1/lambda and 1/lambda."""
+    gradient_penalty: float = 1.0
+    """kappa: keeps the reward's slope at most 1 between the policy's data and the expert's."""
+    inverse_eta: float = 0.0
+    """1/eta, weight of the KL to the policy of the last mirror step; 0 leaves the entropy as the only regulariser."""
+    mirror_period: int = 100
+    """Updates between two mirror steps, at which the policy pi_k is renewed."""
+    average_reward: bool = False
+    """The average-reward criterion (no discount) in place of the discounted one."""
+    absorbing_states: bool = True
+    """Give an ended episode the value of staying in an absorbing state; False: zero, as if reward were the environment's."""
+    min_observation_std: float = 1.0
+    """Floor of the expert's standard deviation that observations are divided by before the reward network."""
+    use_environment_reward: bool = False
+    """Learn from the environment's reward and no expert: with inverse_eta = 0 this is SAC, bit for bit."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.reward_hidden_sizes is not None:
+            _require_hidden(self.reward_hidden_sizes, "reward_hidden_sizes")
+        _require_positive(
+            self, "reward_learning_rate", "expert_batch_size", "value_regularizer", "mirror_period", "min_observation_std"
+        )
+        for name in ("gradient_penalty", "inverse_eta"):
+            _require(getattr(self, name) >= 0, f"{name} must not be negative, and is {getattr(self, name)}.")
+        _require(
+            self.reward_inputs in REWARD_INPUTS,
+            f"reward_inputs must be one of {', '.join(REWARD_INPUTS)}, and is {self.reward_inputs!r}.",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BCConfig:
+    """Behaviour cloning: supervised regression of the expert's actions."""
+
+    hidden_sizes: tuple[int, ...] = (256, 256)
+    """Widths of the hidden layers."""
+    batch_size: int = 256
+    """B, transitions per seed and gradient step."""
+    learning_rate: float = 3e-4
+    """Adam's step."""
+    epochs: int = 100
+    """Passes over the data. An epoch is never shorter than `min_steps_per_epoch`."""
+    min_steps_per_epoch: int = 100
+    """Gradient steps that an epoch has at least, so that few demonstrations do not mean few steps."""
+
+    def __post_init__(self) -> None:
+        _require_hidden(self.hidden_sizes, "hidden_sizes")
+        _require_positive(self, "batch_size", "learning_rate", "epochs", "min_steps_per_epoch")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """The online loop: how experience is gathered and how often an agent learns from it. Frames count per seed."""
+
+    frames: int = 100_000
+    """Environment frames per seed."""
+    num_seeds: int = 5
+    """S, independent seeds trained in one update."""
+    seed: int = 42
+    """Seed i uses `seed + i`."""
+    num_envs: int = 8
+    """E, environment copies per seed."""
+    steps_per_batch: int = 8
+    """T, steps of every copy per collector batch."""
+    updates_per_frame: float = 1.0
+    """Gradient steps per frame of one seed."""
+    warmup_frames: int = 5_000
+    """Frames of random actions per seed before the first update."""
+    buffer_size: int = 1_000_000
+    """Transitions per seed that the replay buffer keeps."""
+    eval_points: int = 10
+    """Evaluations during training, evenly spaced."""
+    eval_episodes: int = 10
+    """Episodes per seed in each of them."""
+    checkpoint_points: int = 10
+    """Checkpoints during training, evenly spaced."""
+
+    def __post_init__(self) -> None:
+        _require_positive(
+            self,
+            *("frames", "num_seeds", "num_envs", "steps_per_batch", "updates_per_frame", "warmup_frames"),
+            *("buffer_size", "eval_points", "eval_episodes", "checkpoint_points"),
+        )
+        _require(self.seed >= 0, f"seed must not be negative, and is {self.seed}.")
+        _require(
+            self.frames > self.warmup_frames,
+            f"{self.frames} frames are no more than the {self.warmup_frames} of the random warm-up: raise --frames.",
+        )
+
+    @property
+    def frames_per_batch(self) -> int:
+        """Frames per seed in one collector batch, E * T."""
+        return self.num_envs * self.steps_per_batch
+
+    @property
+    def seeds(self) -> list[int]:
+        """The S seeds."""
+        return [self.seed + i for i in range(self.num_seeds)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """What suits one environment; methods share it, so that none is flattered."""
+
+    sac: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of `SACConfig`, for SAC and IPMD alike."""
+    ipmd: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of `IPMDConfig` that SAC does not have."""
+    bc: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of `BCConfig`."""
+    training: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of `TrainingConfig`."""
+
+
+_SMALL = {"hidden_sizes": (64, 64), "batch_size": 64, "learning_rate": 1e-3}
+_MUJOCO = Preset()
+
+PRESETS: dict[str, Preset] = {
+    "Pendulum-v1": Preset(
+        sac=_SMALL,
+        bc={"hidden_sizes": (64, 64)},
+        training={"num_envs": 8, "steps_per_batch": 8, "updates_per_frame": 0.25, "warmup_frames": 1_000},
+    ),
+}
+"""Environments with settings of their own; any other gets the dataclasses' defaults."""
+
+
+def preset(env_id: str) -> Preset:
+    """The preset of an environment, or the general one."""
+    return PRESETS.get(env_id, _MUJOCO)
+
+
+ConfigType = TypeVar("ConfigType")
+
+
+def configure(kind: Callable[..., ConfigType], env_id: str, **overrides: Any) -> ConfigType:
+    """`kind` (a config class) from the environment's preset, then `overrides` that are not None.
+
+    Raises UserError for a field that `kind` does not have.
+    """
+    chosen = preset(env_id)
+    sections: dict[Any, Mapping[str, Any]] = {
+        SACConfig: chosen.sac,
+        IPMDConfig: {**chosen.sac, **chosen.ipmd},
+        BCConfig: chosen.bc,
+        TrainingConfig: chosen.training,
+    }
+    given = {name: value for name, value in overrides.items() if value is not None}
+    known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
+    unknown = sorted(set(given) - known)
+    _require(not unknown, f"{getattr(kind, '__name__', kind)} has no field {', '.join(unknown)}; it has {', '.join(sorted(known))}.")
+    return kind(**{**sections[kind], **given})
+
+
+__all__ = [
+    "PRESETS",
+    "REWARD_INPUTS",
+    "BCConfig",
+    "IPMDConfig",
+    "Preset",
+    "SACConfig",
+    "TrainingConfig",
+    "configure",
+    "preset",
+    "replace",
+]

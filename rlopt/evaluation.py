@@ -1,0 +1,164 @@
+"""Evaluation: deterministic policies, true reward, the same start states for everyone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rlopt.envs import env_spec, make_env
+
+EVALUATION_SEED = 1_000_000
+"""First reset seed of evaluation episodes, away from any training seed."""
+
+ObservationToAction = Callable[[Tensor], Tensor]
+"""Observations `[S, B, O]` -> actions `[S, B, A]` in [-1, 1]."""
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One whole episode of n steps, float32 (flags bool), actions in [-1, 1]."""
+
+    observation: np.ndarray  # [n, O]
+    action: np.ndarray  # [n, A]
+    next_observation: np.ndarray  # [n, O]
+    reward: np.ndarray  # [n]
+    terminated: np.ndarray  # [n]
+    truncated: np.ndarray  # [n]
+
+    @property
+    def undiscounted_return(self) -> float:
+        """The sum of rewards."""
+        return float(self.reward.sum(dtype=np.float64))
+
+
+class Evaluator:
+    """Plays whole episodes for S seeds; keeps its S*P environments, because making them costs more than resetting them.
+
+    Evaluation is paired: episode j of every seed, method and call starts from reset seed `first_reset_seed + j`.
+
+    Args:
+        env_id: a gymnasium id.
+        num_seeds: S.
+        episodes: P per seed.
+        first_reset_seed: of the list of start states.
+        device: where the policy lives.
+    """
+
+    def __init__(
+        self,
+        env_id: str,
+        *,
+        num_seeds: int = 1,
+        episodes: int = 20,
+        first_reset_seed: int = EVALUATION_SEED,
+        device: torch.device | str = "cpu",
+    ):
+        self.spec = env_spec(env_id)
+        self.num_seeds, self.episodes = num_seeds, episodes
+        self.reset_seeds = [first_reset_seed + j for j in range(episodes)] * num_seeds  # seed-major
+        self.device = torch.device(device)
+        self.envs = [make_env(env_id) for _ in self.reset_seeds]
+
+    def __call__(self, policy: ObservationToAction) -> np.ndarray:
+        """Undiscounted true returns `[S, P]` of a policy."""
+        returns = np.zeros(len(self.envs))
+        for step in self._play(policy):
+            returns[step.copies] += step.reward
+        return returns.reshape(self.num_seeds, self.episodes)
+
+    def record(self, policy: ObservationToAction) -> list[list[Episode]]:
+        """The same episodes with all their transitions: a list of P per seed."""
+        rows: list[list[tuple]] = [[] for _ in self.envs]
+        for step in self._play(policy):
+            columns = (step.observation, step.action, step.next_observation, step.reward, step.terminated, step.truncated)
+            for copy, *row in zip(step.copies, *columns, strict=True):
+                rows[copy].append(tuple(row))
+        kinds = (np.float32, np.float32, np.float32, np.float32, np.bool_, np.bool_)
+        episodes = [
+            Episode(*(np.asarray(column, kind) for column, kind in zip(zip(*row, strict=True), kinds, strict=True)))
+            for row in rows
+        ]
+        return [episodes[i : i + self.episodes] for i in range(0, len(episodes), self.episodes)]
+
+    def close(self) -> None:
+        """Close the environments."""
+        for env in self.envs:
+            env.close()
+
+    def _play(self, policy: ObservationToAction):
+        """Step every unfinished copy, until none is left."""
+        pairs = zip(self.envs, self.reset_seeds, strict=True)
+        observation = np.stack([env.reset(seed=seed)[0] for env, seed in pairs]).astype(np.float32)
+        copies = np.arange(len(self.envs))
+        while len(copies):
+            stacked = torch.from_numpy(observation).to(self.device).view(self.num_seeds, self.episodes, -1)
+            action = policy(stacked).flatten(0, 1).cpu().numpy()  # finished copies get one too, and do not use it
+            outcomes = [self.envs[i].step(self.spec.to_env_units(action[i])) for i in copies]
+            next_observation, reward, terminated, truncated, _ = zip(*outcomes, strict=True)
+            step = _Step(
+                copies,
+                observation[copies],
+                action[copies],
+                np.asarray(next_observation, np.float32),
+                np.asarray(reward, np.float64),
+                np.asarray(terminated, bool),
+                np.asarray(truncated, bool),
+            )
+            yield step
+            observation[copies] = step.next_observation
+            copies = copies[~(step.terminated | step.truncated)]
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One step of the copies still playing, `[n, .]`."""
+
+    copies: np.ndarray
+    observation: np.ndarray
+    action: np.ndarray
+    next_observation: np.ndarray
+    reward: np.ndarray
+    terminated: np.ndarray
+    truncated: np.ndarray
+
+
+def evaluate(
+    policy: ObservationToAction,
+    env_id: str,
+    *,
+    num_seeds: int = 1,
+    episodes: int = 20,
+    device: torch.device | str = "cpu",
+) -> np.ndarray:
+    """Undiscounted true returns `[S, P]` of deterministic policies, from the common list of start states."""
+    evaluator = Evaluator(env_id, num_seeds=num_seeds, episodes=episodes, device=device)
+    try:
+        return evaluator(policy)
+    finally:
+        evaluator.close()
+
+
+def random_policy(action_size: int, seed: int = EVALUATION_SEED) -> ObservationToAction:
+    """Uniformly random actions in [-1, 1]."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def act(observation: Tensor) -> Tensor:
+        return torch.rand(*observation.shape[:-1], action_size, generator=generator).mul_(2).sub_(1)
+
+    return act
+
+
+def select_policy(policy: ObservationToAction, index: int, num_seeds: int) -> ObservationToAction:
+    """The policy of seed `index` alone, as a policy of one seed: `[1, B, O]` -> `[1, B, A]`."""
+
+    def act(observation: Tensor) -> Tensor:
+        return policy(observation.expand(num_seeds, -1, -1))[index : index + 1]
+
+    return act
+
+
+__all__: Sequence[str] = ["EVALUATION_SEED", "Episode", "Evaluator", "evaluate", "random_policy", "select_policy"]

@@ -1,0 +1,9 @@
+"""Imitation in a notebook: demonstrations, the agents that learn from them, and their settings."""
+
+from rlopt.agents.bc import BC
+from rlopt.agents.ipmd import IPMD
+from rlopt.config import BCConfig, IPMDConfig
+from rlopt.imitation.demonstrations import load_demonstrations
+from rlopt.imitation.expert_buffer import ExpertReplayBuffer
+
+__all__ = ["BC", "IPMD", "BCConfig", "ExpertReplayBuffer", "IPMDConfig", "load_demonstrations"]

@@ -1,0 +1,432 @@
+"""What an expert did, as a value and as a file: check, save, load, thin out, spoil, and trade with Minari.
+
+`expert_buffer.pt` is a plain dict of tensors and primitives, so that reading it never runs code from it:
+
+    {"format": "rlopt-demonstrations", "version": 1, "env_id", "episode_lengths", "expert_return", "random_return",
+     "spec":        {"observation_size", "action_size", "action_low", "action_high"},
+     "transitions": {"observation", "action", "next_observation", "reward", "terminated", "truncated"}}
+
+Shape letters: `N` transitions, `M` episodes, `O` observation, `A` action.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import gymnasium as gym
+import torch
+from torch import Tensor
+
+from rlopt.checkpoint import load_safely, save_atomically, write_text_atomically
+from rlopt.envs import env_spec
+from rlopt.errors import UserError
+
+FORMAT = "rlopt-demonstrations"
+VERSION = 1
+COLLECT = "scripts/01_collect_expert_data.py"
+TRANSITION_KEYS = ("observation", "action", "next_observation", "reward", "terminated", "truncated")
+
+
+def validate_transitions(transitions: Mapping[str, Tensor]) -> None:
+    """Check shapes and values: `observation`, `next_observation` `[N, O]`, `action` `[N, A]`, any other key `[N]`.
+
+    Raises:
+        UserError: a wrong shape (the key, expected and found), NaN or infinity (the key and how many), or no data.
+    """
+    for key in ("observation", "action"):
+        if transitions[key].ndim != 2:
+            raise UserError(f"'{key}' must have shape [transitions, size], found {list(transitions[key].shape)}.")
+    (n, observation_size), action_size = transitions["observation"].shape, transitions["action"].shape[1]
+    if 0 in (n, observation_size, action_size):
+        raise UserError(f"There is no data: {n} transitions of {observation_size} observations, {action_size} actions.")
+    sizes = {"observation": [observation_size], "next_observation": [observation_size], "action": [action_size]}
+    for key, value in transitions.items():
+        expected, found = [n, *sizes.get(key, [])], list(value.shape)
+        if found != expected:
+            raise UserError(f"'{key}' must have shape {expected} to go with 'observation', found {found}.")
+        bad = value.numel() - int(value.isfinite().sum())
+        if bad:
+            raise UserError(
+                f"'{key}' holds NaN or infinity in {bad} of {value.numel()} values: remove those transitions."
+            )
+
+
+def actions_out_of_range(action: Tensor) -> str | None:
+    """A sentence that says how many of the actions `[N, A]` leave [-1, 1] by more than rounding, or None."""
+    count = int((action.abs() > 1 + 1e-6).any(dim=-1).sum())
+    formula = "2 * (action - low) / (high - low) - 1"
+    return f"{count} of {len(action)} actions lie outside [-1, 1]: scale them, {formula}." if count else None
+
+
+@dataclass(frozen=True, eq=False)
+class Demonstrations:
+    """Transitions of whole episodes (of some of their steps, after `subsample`), in the order they happened.
+
+    Tensors are moved to the CPU, cast to the dtypes below and checked, so that an instance is always valid.
+
+    Raises:
+        UserError: a field is wrong; the message names it and says what was expected.
+    """
+
+    env_id: str
+    observation: Tensor  # [N, O] float32
+    action: Tensor  # [N, A] float32 in [-1, 1]; in the environment's units low + (a + 1) / 2 * (high - low)
+    next_observation: Tensor  # [N, O] float32; at an episode's end its true last observation, not a reset one
+    reward: Tensor  # [N] float32, the environment's; no learner reads it
+    terminated: Tensor  # [N] bool, a final state of the task
+    truncated: Tensor  # [N] bool, a time limit
+    episode_lengths: Tensor  # [M] int64, sums to N
+    action_low: Tensor  # [A] float32, the environment's bounds
+    action_high: Tensor  # [A] float32
+    expert_return: float  # mean undiscounted return of an episode
+    random_return: float  # the same for uniformly random actions
+
+    def __post_init__(self) -> None:
+        """Cast, then check."""
+        dtypes = {"terminated": torch.bool, "truncated": torch.bool, "episode_lengths": torch.int64}
+        for key in (*TRANSITION_KEYS, "episode_lengths", "action_low", "action_high"):
+            value = torch.as_tensor(getattr(self, key)).detach().to("cpu", dtypes.get(key, torch.float32))
+            object.__setattr__(self, key, value)  # the way into a frozen dataclass while it is made
+        validate_transitions(self.transitions)
+        if (complaint := actions_out_of_range(self.action)) is not None:
+            raise UserError(complaint)
+        low, high, lengths = self.action_low, self.action_high, self.episode_lengths
+        for key, bound in (("action_low", low), ("action_high", high)):
+            if list(bound.shape) != [self.action_size] or not bound.isfinite().all():
+                raise UserError(f"'{key}' must be {self.action_size} finite numbers, found {bound.tolist()}.")
+        if not (low < high).all():
+            raise UserError(f"'action_low' {low.tolist()} must be below 'action_high' {high.tolist()}.")
+        if lengths.ndim != 1 or (lengths < 1).any() or int(lengths.sum()) != len(self):
+            total = int(lengths.sum())
+            raise UserError(f"'episode_lengths' must be positive and sum to {len(self)} transitions, found {total}.")
+        for key in ("expert_return", "random_return"):
+            if not math.isfinite(getattr(self, key)):
+                raise UserError(f"'{key}' must be a finite number, found {getattr(self, key)}.")
+
+    def __len__(self) -> int:
+        """N, the number of transitions."""
+        return len(self.observation)
+
+    @property
+    def num_episodes(self) -> int:
+        """M."""
+        return len(self.episode_lengths)
+
+    @property
+    def observation_size(self) -> int:
+        """O."""
+        return self.observation.shape[1]
+
+    @property
+    def action_size(self) -> int:
+        """A."""
+        return self.action.shape[1]
+
+    @property
+    def transitions(self) -> dict[str, Tensor]:
+        """The six tensors that have one row per transition, by name."""
+        return {key: getattr(self, key) for key in TRANSITION_KEYS}
+
+    def _select(self, index: Tensor, episode_lengths: Tensor) -> Demonstrations:
+        rows: dict[str, Any] = {key: value[index] for key, value in self.transitions.items()}
+        return replace(self, episode_lengths=episode_lengths, **rows)
+
+    def first(self, num_episodes: int) -> Demonstrations:
+        """The first `num_episodes` episodes; `expert_return` stays the expert's, not that of these episodes.
+
+        Raises:
+            UserError: fewer than one, or more than there are.
+        """
+        if not 1 <= num_episodes <= self.num_episodes:
+            raise UserError(f"{num_episodes} demonstrations asked for: there are {self.num_episodes}, take 1 or more.")
+        lengths = self.episode_lengths[:num_episodes]
+        return self._select(torch.arange(int(lengths.sum())), lengths)
+
+    def subsample(self, every: int, seed: int = 0) -> Demonstrations:
+        """Every `every`-th transition of each episode, from a random first step: the imitation literature's protocol.
+
+        Ho and Ermon, "Generative Adversarial Imitation Learning", NeurIPS 2016, keep one in 20 on MuJoCo; the random
+        first step is from Kostrikov's GAIL. It is uniform in 0 .. every - 1, or in the whole of a shorter episode, so
+        that every episode keeps a transition. `episode_lengths` becomes the counts kept.
+
+        Raises:
+            UserError: `every` is below 1.
+        """
+        if every < 1:
+            raise UserError(f"Cannot keep every {every}th transition: the factor must be at least 1.")
+        generator = torch.Generator().manual_seed(seed)
+        kept: list[Tensor] = []
+        start = 0
+        for length in self.episode_lengths.tolist():
+            offset = int(torch.randint(min(every, length), (), generator=generator))
+            kept.append(torch.arange(start + offset, start + length, every))
+            start += length
+        return self._select(torch.cat(kept), torch.tensor([len(index) for index in kept]))
+
+    def with_action_noise(self, std: float, seed: int = 0) -> Demonstrations:
+        """Sub-optimal data: Gaussian noise of deviation `std` on the actions, clipped to [-1, 1].
+
+        Nothing else changes: the states that follow are still those of the clean actions.
+
+        Raises:
+            UserError: `std` is negative or not finite.
+        """
+        if not 0 <= std < math.inf:
+            raise UserError(f"The deviation of the action noise must be 0 or more, found {std}.")
+        noise = torch.randn(self.action.shape, generator=torch.Generator().manual_seed(seed))
+        return replace(self, action=(self.action + std * noise).clamp(-1, 1))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The file's contents, as at the top of this module."""
+        spec = {"observation_size": self.observation_size, "action_size": self.action_size}
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "env_id": self.env_id,
+            "spec": spec | {"action_low": self.action_low.clone(), "action_high": self.action_high.clone()},
+            # cloned because torch.save writes the whole storage behind a view
+            "transitions": {key: value.clone() for key, value in self.transitions.items()},
+            "episode_lengths": self.episode_lengths.clone(),
+            "expert_return": float(self.expert_return),
+            "random_return": float(self.random_return),
+        }
+
+    @classmethod
+    def from_dict(cls, state: Any) -> Demonstrations:
+        """The inverse of `to_dict`.
+
+        Raises:
+            UserError: another format or version, a missing key (its name), or an invalid value.
+        """
+        if not isinstance(state, dict) or state.get("format") != FORMAT:
+            raise UserError(f"This is not a file of demonstrations: {COLLECT} writes one.")
+        if state.get("version") != VERSION:
+            raise UserError(f"Version {state.get('version')} of the format is unknown: this rlopt reads {VERSION}.")
+        spec, transitions = _require(state, "spec", dict), _require(state, "transitions", dict)
+        demonstrations = cls(
+            env_id=_require(state, "env_id", str),
+            **{key: _require(transitions, key, Tensor) for key in TRANSITION_KEYS},
+            episode_lengths=_require(state, "episode_lengths", Tensor),
+            action_low=_require(spec, "action_low", Tensor),
+            action_high=_require(spec, "action_high", Tensor),
+            expert_return=float(_require(state, "expert_return", float)),
+            random_return=float(_require(state, "random_return", float)),
+        )
+        for key in ("observation", "action"):
+            size, found = _require(spec, f"{key}_size", int), list(getattr(demonstrations, key).shape)
+            if found[1] != size:
+                raise UserError(f"'{key}' must have shape {[found[0], size]}, as '{key}_size' says, found {found}.")
+        return demonstrations
+
+
+def _require(mapping: dict, key: str, kind: type) -> Any:
+    if key not in mapping:
+        raise UserError(f"The key '{key}' is missing: write the file again with {COLLECT}.")
+    if not isinstance(mapping[key], kind):
+        found = type(mapping[key]).__name__
+        raise UserError(f"'{key}' must be a {kind.__name__}, found a {found}: write the file again with {COLLECT}.")
+    return mapping[key]
+
+
+_README = """\
+Expert demonstrations for {env_id}, written by rlopt.
+
+expert_buffer.pt  the demonstrations
+metadata.pt       the same without the transitions, small
+
+{num_episodes} episodes, {num_transitions} transitions.
+Mean return of an episode: {expert_return:.2f}; with uniformly random actions: {random_return:.2f}.
+
+transitions:
+  observation, next_observation  [{num_transitions}, {observation_size}]  float32
+  action                         [{num_transitions}, {action_size}]  float32, in [-1, 1]
+  reward                         [{num_transitions}]  float32, the environment's own
+  terminated                     [{num_transitions}]  bool, a final state of the task
+  truncated                      [{num_transitions}]  bool, the time limit
+episode_lengths                  [{num_episodes}]  int64
+
+An action a is low + (a + 1) / 2 * (high - low) in the environment's units,
+with low = {action_low} and high = {action_high}.
+
+To load it:
+  from rlopt.imitation import load_demonstrations
+  demonstrations = load_demonstrations("expert_buffer.pt")
+or, without rlopt:
+  torch.load("expert_buffer.pt", weights_only=True)["transitions"]
+"""
+
+
+def save_demonstrations(demonstrations: Demonstrations, directory: str | Path) -> Path:
+    """Write `expert_buffer.pt`, `metadata.pt` and `README.txt` into `directory`, each whole or not at all.
+
+    `metadata.pt` holds the same dict without `"transitions"` and with `"num_episodes"`, `"num_transitions"`.
+
+    Returns:
+        The path of `expert_buffer.pt`.
+
+    Raises:
+        UserError: the folder cannot be written to.
+    """
+    directory = Path(directory)
+    state = demonstrations.to_dict()
+    metadata = {key: value for key, value in state.items() if key != "transitions"}
+    metadata |= {"num_episodes": demonstrations.num_episodes, "num_transitions": len(demonstrations)}
+    bounds = {key: state["spec"][key].tolist() for key in ("action_low", "action_high")}
+    save_atomically(directory / "expert_buffer.pt", state)
+    save_atomically(directory / "metadata.pt", metadata)
+    write_text_atomically(directory / "README.txt", _README.format_map(metadata | state["spec"] | bounds))
+    return directory / "expert_buffer.pt"
+
+
+def load_demonstrations(
+    path: str | Path, *, env_id: str | None = None, observation_size: int | None = None, action_size: int | None = None
+) -> Demonstrations:
+    """Read and check an `expert_buffer.pt`.
+
+    Args:
+        path: the file.
+        env_id: the environment it is wanted for; another id than the file's is welcome (changed dynamics) if the
+            sizes agree.
+        observation_size: O of that environment; looked up where only another `env_id` is given.
+        action_size: A of that environment; likewise.
+
+    Raises:
+        UserError: the file is missing, damaged, foreign or invalid, or has other sizes than the environment.
+    """
+    state = load_safely(path, what="Expert buffer", hint=f"Run {COLLECT} first.")
+    try:
+        data = Demonstrations.from_dict(state)
+    except UserError as error:
+        raise UserError(f"Expert buffer {path}: {error}") from error
+    if env_id not in (None, data.env_id) and (observation_size is None or action_size is None):
+        spec = env_spec(str(env_id))
+        observation_size, action_size = spec.observation_size, spec.action_size
+    if observation_size not in (None, data.observation_size) or action_size not in (None, data.action_size):
+        raise UserError(
+            f"Expert buffer {path} is from {data.env_id} (observation [{data.observation_size}], action "
+            f"[{data.action_size}]), but {env_id or 'the environment'} has observation [{observation_size}], action "
+            f"[{action_size}]: collect data from it with {COLLECT}."
+        )
+    return data
+
+
+def _import_minari() -> ModuleType:
+    try:
+        import minari
+    except ImportError as error:
+        raise UserError("Minari is not installed: pip install 'rlopt[minari]'.") from error
+    return minari
+
+
+def from_minari(dataset: Any, *, random_return: float | None = None) -> Demonstrations:
+    """Demonstrations from a Minari dataset, its actions scaled from the bounds of its action space to [-1, 1].
+
+    An action beyond the bounds counts as the bound, as in the environment. `expert_return` is the dataset's reference
+    score or, without one, the mean return of its episodes.
+
+    Args:
+        dataset: a `minari.MinariDataset`, or the id of one on this machine.
+        random_return: mean return of uniformly random actions, for a dataset without a reference score for it.
+
+    Raises:
+        UserError: no Minari, no such dataset, no episodes, a space that is not a vector, actions without bounds, or no
+            `random_return`.
+    """
+    minari = _import_minari()
+    if isinstance(dataset, str):
+        try:
+            dataset = minari.load_dataset(dataset)
+        except FileNotFoundError as error:
+            raise UserError(f"Minari dataset {dataset} is not here: minari download {dataset}.") from error
+    space = dataset.action_space
+    for box in (dataset.observation_space, space):
+        if not isinstance(box, gym.spaces.Box) or len(box.shape) != 1:
+            raise UserError(f"{dataset.id} has the space {box}: rlopt needs a one-dimensional Box.")
+    if not space.is_bounded():
+        raise UserError(f"{dataset.id} has the action space {space}: rlopt needs finite bounds.")
+    scores = dataset.storage.metadata
+    random_return = scores.get("ref_min_score") if random_return is None else random_return
+    if random_return is None:
+        raise UserError(f"{dataset.id} does not say what random actions return: pass random_return=...")
+    episodes = list(dataset.iterate_episodes())
+    if not episodes:
+        raise UserError(f"{dataset.id} has no episodes: choose another dataset.")
+
+    def rows(parts: list) -> Tensor:
+        return torch.cat([torch.as_tensor(part) for part in parts])
+
+    low, high = torch.as_tensor(space.low), torch.as_tensor(space.high)
+    action = 2 * (rows([episode.actions for episode in episodes]) - low) / (high - low) - 1
+    reward = rows([episode.rewards for episode in episodes])
+    return Demonstrations(
+        env_id=scores.get("env_id") or (dataset.env_spec.id if dataset.env_spec else dataset.id),
+        # an episode of T steps has T + 1 observations
+        observation=rows([episode.observations[:-1] for episode in episodes]),
+        action=action.clamp(-1, 1),
+        next_observation=rows([episode.observations[1:] for episode in episodes]),
+        reward=reward,
+        terminated=rows([episode.terminations for episode in episodes]),
+        truncated=rows([episode.truncations for episode in episodes]),
+        episode_lengths=torch.tensor([len(episode) for episode in episodes]),
+        action_low=low,
+        action_high=high,
+        expert_return=float(scores.get("ref_max_score", float(reward.double().sum()) / len(episodes))),
+        random_return=float(random_return),
+    )
+
+
+def to_minari(demonstrations: Demonstrations, dataset_id: str) -> Any:
+    """Write a Minari dataset, actions in the environment's units, and return it; `from_minari` is the inverse.
+
+    Args:
+        demonstrations: whole episodes.
+        dataset_id: for example `"pendulum/expert-v0"`.
+
+    Raises:
+        UserError: no Minari, an id that is malformed or taken, or episodes with gaps (after `subsample`).
+    """
+    minari = _import_minari()
+    from minari.data_collector.episode_buffer import EpisodeBuffer
+
+    if not re.fullmatch(r"[-\w/]+-v\d+", dataset_id):
+        raise UserError(f"The Minari id '{dataset_id}' must end in a version, for example pendulum/expert-v0.")
+    d, lengths = demonstrations, demonstrations.episode_lengths.tolist()
+    action = (d.action_low + (d.action + 1) / 2 * (d.action_high - d.action_low)).clamp(d.action_low, d.action_high)
+    episodes = []
+    for episode in zip(*(value.split(lengths) for value in (d.transitions | {"action": action}).values()), strict=True):
+        observation, action, next_observation, *signals = episode
+        if not torch.equal(observation[1:], next_observation[:-1]):
+            raise UserError("Minari stores whole episodes and these have gaps: write them before subsample().")
+        observations = torch.cat([observation, next_observation[-1:]])
+        reward, terminated, truncated = (signal.numpy() for signal in signals)
+        episodes.append(
+            EpisodeBuffer(
+                observations=observations.numpy(),
+                actions=action.numpy(),
+                rewards=reward,
+                terminations=terminated,
+                truncations=truncated,
+            )
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # Minari asks for an author, a permalink, an evaluation env
+        try:
+            dataset = minari.create_dataset_from_buffers(
+                dataset_id,
+                episodes,
+                env=gym.spec(d.env_id) if d.env_id in gym.registry else None,
+                observation_space=gym.spaces.Box(-math.inf, math.inf, (d.observation_size,)),
+                action_space=gym.spaces.Box(d.action_low.numpy(), d.action_high.numpy()),
+            )
+        except ValueError as error:
+            raise UserError(f"Minari refuses the dataset: {error}") from error
+    scores = {"ref_max_score": float(d.expert_return), "ref_min_score": float(d.random_return)}
+    dataset.storage.update_metadata(scores | {"env_id": d.env_id})
+    return dataset

@@ -1,0 +1,133 @@
+"""All the mathematics: pure functions of tensors, the equation above the line that computes it.
+
+Every loss returns one value per seed, `[S]`: the mean over the batch, never over seeds. An agent minimises the sum over
+seeds, so no gradient crosses from one seed to another. Shapes: `S` seeds, `B` batch, `K` critics, `A` action.
+
+Sources: SAC, Haarnoja et al., arXiv 1812.05905; IPMD, Wu, Ke, Wu, "Inverse Reinforcement Learning with the Average Reward
+Criterion", NeurIPS 2023, arXiv 2305.14608; gradient penalty, Gulrajani et al., arXiv 1704.00028, one-sided; absorbing
+states, Kostrikov et al. (DAC), arXiv 1809.02925, with the closed form of LS-IQ, Al-Hafez et al., arXiv 2303.00599.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F  # noqa: N812  (the field's name)
+from torch import Tensor
+
+# ---------------------------------------------------------------------------------------------- tanh-Gaussian policy
+
+
+def sample_tanh_gaussian(mean: Tensor, log_std: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    """Action `[S, B, A]` in [-1, 1] and its log-probability `[S, B]`, from standard normal `noise` `[S, B, A]`.
+
+    u = mean + std noise, a = tanh u,
+    log pi(a|s) = sum_A [ log N(u; mean, std) - log(1 - tanh(u)^2) ]   (1812.05905, eq. 21)
+    with log(1 - tanh(u)^2) = 2 (log 2 - u - softplus(-2u)), exact where tanh saturates.
+    """
+    u = mean + log_std.exp() * noise
+    log_normal = -0.5 * noise.square() - log_std - 0.5 * math.log(2 * math.pi)
+    log_jacobian = 2 * (math.log(2) - u - F.softplus(-2 * u))
+    return torch.tanh(u), (log_normal - log_jacobian).sum(-1)
+
+
+def gaussian_kl(mean: Tensor, log_std: Tensor, old_mean: Tensor, old_log_std: Tensor) -> Tensor:
+    """KL(N || N_old) `[S, B]` of diagonal Gaussians `[S, B, A]`; the tanh on both sides leaves it unchanged.
+
+    KL = sum_A [ log std_old - log std + (std^2 + (mean - mean_old)^2) / (2 std_old^2) - 1/2 ]
+    """
+    scaled = (2 * (log_std - old_log_std)).exp() + ((mean - old_mean) / old_log_std.exp()).square()
+    return (old_log_std - log_std + 0.5 * scaled - 0.5).sum(-1)
+
+
+# --------------------------------------------------------------------------------------------------------------- SAC
+
+
+def soft_value(q: Tensor, log_prob: Tensor, alpha: Tensor) -> Tensor:
+    """V `[S, B]` of a sampled action: critics `[S, K, B]`, its log-probability `[S, B]`, temperature `[S]`.
+
+    V(s) = min_k Q_k(s, a) - alpha log pi(a|s),   a ~ pi(.|s)
+    """
+    return q.amin(1) - alpha.unsqueeze(-1) * log_prob
+
+
+def critic_target(
+    reward: Tensor, terminated: Tensor, next_value: Tensor, gamma: float, terminal_value: Tensor | float = 0.0
+) -> Tensor:
+    """Target `[S, B]`. Termination, never truncation, stops the bootstrap.
+
+    y = r + gamma [ (1 - terminated) V'(s') + terminated V_end ]
+
+    V_end is 0 for a reward that the environment gives, and the value of an absorbing state for a learned one.
+    """
+    return reward + gamma * torch.where(terminated > 0, torch.as_tensor(terminal_value).to(next_value), next_value)
+
+
+def critic_loss(q: Tensor, target: Tensor) -> Tensor:
+    """L_Q = sum_k E[(Q_k(s, a) - y)^2] `[S]`, for critics `[S, K, B]` and target `[S, B]`."""
+    return (q - target.unsqueeze(1)).square().mean(-1).sum(-1)
+
+
+def policy_loss(log_prob: Tensor, q: Tensor, alpha: Tensor) -> Tensor:
+    """L_pi = E[ alpha log pi(a|s) - min_k Q_k(s, a) ] `[S]`, a reparametrised."""
+    return -soft_value(q, log_prob, alpha).mean(-1)
+
+
+def temperature_loss(log_alpha: Tensor, log_prob: Tensor, target_entropy: float) -> Tensor:
+    """L_alpha = -log_alpha E[ log pi(a|s) + H_target ] `[S]`; no gradient to the policy."""
+    return -log_alpha * (log_prob.detach().mean(-1) + target_entropy)
+
+
+# -------------------------------------------------------------------------------------------------------------- IPMD
+
+
+def reward_loss(policy_reward: Tensor, expert_reward: Tensor, value_regularizer: float) -> Tensor:
+    """The reward step's loss `[S]` of rewards `[S, B]`: the expert's reward up, the policy's down, both kept small.
+
+    L_r = E_pi[r] - E_expert[r] + lambda/2 (E_pi[r^2] + E_expert[r^2])
+
+    Its pointwise minimum, r* = (rho_E - rho_pi) / (lambda (rho_E + rho_pi)), lies between -1/lambda and 1/lambda.
+    """
+    gap = policy_reward.mean(-1) - expert_reward.mean(-1)
+    squares = policy_reward.square().mean(-1) + expert_reward.square().mean(-1)
+    return gap + 0.5 * value_regularizer * squares
+
+
+def gradient_penalty(gradient: Tensor) -> Tensor:
+    """E[ max(0, |grad r(x~)| - 1)^2 ] `[S]` of gradients `[S, B, F]` with respect to the reward's input.
+
+    One-sided (1704.00028, section 4): a reward flatter than 1-Lipschitz is no error.
+    """
+    # the constant keeps the derivative of the root finite at a zero gradient
+    norm = (gradient.square().sum(-1) + 1e-12).sqrt()
+    return (norm - 1).clamp_min(0).square().mean(-1)
+
+
+def interpolate(policy_features: Tensor, expert_features: Tensor, weight: Tensor) -> Tensor:
+    """x~ = w x_pi + (1 - w) x_expert, points `[S, B, F]` between the two; weight `[S, B, 1]` uniform in [0, 1]."""
+    return torch.lerp(expert_features, policy_features, weight)
+
+
+def absorbing_reward(expert_ends: Tensor, policy_ends: Tensor, horizon: float, value_regularizer: float) -> Tensor:
+    """r_abs `[S]`, the learned reward of the absorbing state in which an ended episode stays for ever.
+
+    An episode that ends spends `horizon` = gamma / (1 - gamma) effective steps there, so with a share `ends` of a
+    side's transitions terminating, the absorbing state holds rho = ends horizon / (1 + ends horizon) of its occupancy.
+    The reward step is solved at that point in closed form:
+
+    r_abs = (rho_E - rho_pi) / (lambda (rho_E + rho_pi)),   -1/lambda where the expert never ends (also before any end)
+    """
+    expert = expert_ends * horizon / (1 + expert_ends * horizon)
+    policy = policy_ends * horizon / (1 + policy_ends * horizon)
+    total = expert + policy
+    advantage = torch.where(total > 0, (expert - policy) / total.clamp_min(1e-12), -1.0)
+    return advantage / value_regularizer
+
+
+# ---------------------------------------------------------------------------------------------------------------- BC
+
+
+def behavior_cloning_loss(mean: Tensor, expert_action: Tensor) -> Tensor:
+    """E |tanh(mean(s)) - a_expert|^2 / A `[S]`: the mean squared error per action component."""
+    return (torch.tanh(mean) - expert_action).square().mean((-2, -1))

@@ -1,0 +1,155 @@
+"""Networks of S seeds at once: every parameter has a leading seed dimension, one batched product serves them all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+LOG_STD_MIN, LOG_STD_MAX = -5.0, 2.0
+
+
+def seed_generators(seed: int, num_seeds: int) -> list[torch.Generator]:
+    """One CPU generator per seed, seeded `seed + i`: seed i starts from the same weights in any company."""
+    return [torch.Generator().manual_seed(seed + i) for i in range(num_seeds)]
+
+
+class StackedLinear(nn.Module):
+    """N independent linear layers: `[N, B, in] -> [N, B, out]`.
+
+    Weights start as in `torch.nn.Linear`, uniform in +-1/sqrt(in); slices n*k .. n*k+k-1 of N = S*k come from
+    generator n.
+    """
+
+    def __init__(self, in_features: int, out_features: int, generators: Sequence[torch.Generator], copies: int = 1):
+        super().__init__()
+        bound = 1 / math.sqrt(in_features)
+
+        def uniform(*shape: int) -> nn.Parameter:
+            return nn.Parameter(
+                torch.cat([torch.empty(copies, *shape).uniform_(-bound, bound, generator=g) for g in generators])
+            )
+
+        self.weight = uniform(in_features, out_features)  # [N, in, out]
+        self.bias = uniform(1, out_features)  # [N, 1, out]
+
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+        return torch.baddbmm(self.bias, x, self.weight)
+
+
+class StackedMLP(nn.Module):
+    """N independent ReLU networks: `[N, B, sizes[0]] -> [N, B, sizes[-1]]`."""
+
+    def __init__(self, sizes: Sequence[int], generators: Sequence[torch.Generator], copies: int = 1):
+        super().__init__()
+        pairs = zip(sizes[:-1], sizes[1:], strict=True)
+        self.layers = nn.ModuleList(StackedLinear(i, o, generators, copies) for i, o in pairs)
+
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+        *hidden, last = self.layers
+        for layer in hidden:
+            x = layer(x).relu_()  # in place: the product's backward does not read its output
+        return last(x)
+
+
+class Standardizer(nn.Module):
+    """(x - mean) / std with constants; the identity until `fit`. Shared by all seeds."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, size: int):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("std", torch.ones(size))
+
+    @torch.no_grad()
+    def fit(self, mean: Tensor, std: Tensor, min_std: float) -> None:
+        """Take mean and std `[O]`; a spread below `min_std` is no scale (an expert that hardly moves) and is raised to it."""
+        self.mean.copy_(mean)
+        self.std.copy_(std.clamp_min(min_std))
+
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+        return (x - self.mean) / self.std
+
+
+class Actor(nn.Module):
+    """Tanh-Gaussian policies of S seeds: `[S, B, O]` -> mean and log standard deviation before the tanh, `[S, B, A]`."""
+
+    def __init__(
+        self,
+        observation_size: int,
+        action_size: int,
+        hidden_sizes: Sequence[int],
+        generators: Sequence[torch.Generator],
+        *,
+        standardize: bool = False,
+    ):
+        super().__init__()
+        self.standardizer = Standardizer(observation_size) if standardize else nn.Identity()
+        self.mlp = StackedMLP([observation_size, *hidden_sizes, 2 * action_size], generators)
+
+    def forward(self, observation: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
+        mean, raw = self.mlp(self.standardizer(observation)).chunk(2, dim=-1)
+        # a smooth bound, as in denisyarats/pytorch_sac: a hard clamp would have no gradient outside
+        log_std = LOG_STD_MIN + 0.5 * (LOG_STD_MAX - LOG_STD_MIN) * (torch.tanh(raw) + 1)
+        return mean, log_std
+
+
+class CriticEnsemble(nn.Module):
+    """K independent critics for each of S seeds: observation `[S, B, O]`, action `[S, B, A]` -> `[S, K, B]`."""
+
+    def __init__(
+        self,
+        observation_size: int,
+        action_size: int,
+        hidden_sizes: Sequence[int],
+        generators: Sequence[torch.Generator],
+        num_critics: int = 2,
+    ):
+        super().__init__()
+        self.num_critics = num_critics
+        self.mlp = StackedMLP([observation_size + action_size, *hidden_sizes, 1], generators, copies=num_critics)
+
+    def forward(self, observation: Tensor, action: Tensor) -> Tensor:  # noqa: D102
+        x = torch.cat([observation, action], dim=-1)  # [S, B, O + A]
+        num_seeds, batch, size = x.shape
+        x = x.unsqueeze(1).expand(-1, self.num_critics, -1, -1).reshape(-1, batch, size)  # [S*K, B, O + A]
+        return self.mlp(x).view(num_seeds, self.num_critics, batch)
+
+
+class RewardNet(nn.Module):
+    """Learned rewards of S seeds, of the inputs named by `inputs`: "s", "sa", "sas" or "ss"; output `[S, B]`.
+
+    Observations are standardised. The input of the network, `features(...)`, is public because the gradient penalty is
+    taken with respect to it.
+    """
+
+    def __init__(
+        self,
+        observation_size: int,
+        action_size: int,
+        hidden_sizes: Sequence[int],
+        generators: Sequence[torch.Generator],
+        inputs: str = "sa",
+    ):
+        super().__init__()
+        self.inputs = inputs
+        self.standardizer = Standardizer(observation_size)
+        size = inputs.count("s") * observation_size + inputs.count("a") * action_size
+        self.mlp = StackedMLP([size, *hidden_sizes, 1], generators)
+
+    def features(self, observation: Tensor, action: Tensor, next_observation: Tensor) -> Tensor:
+        """The network's input `[S, B, F]` for transitions (s, a, s')."""
+        parts = [self.standardizer(observation)]
+        if "a" in self.inputs:
+            parts.append(action)
+        if self.inputs.endswith("s") and len(self.inputs) > 1:
+            parts.append(self.standardizer(next_observation))
+        return torch.cat(parts, dim=-1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Reward `[S, B]` of features `[S, B, F]`."""
+        return self.mlp(features).squeeze(-1)

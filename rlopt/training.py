@@ -1,0 +1,256 @@
+"""The loops: online (environment -> collector -> buffer -> update -> policy) and offline (demonstrations -> update)."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from rlopt.agents.bc import BC
+from rlopt.agents.common import Info
+from rlopt.agents.ipmd import IPMD
+from rlopt.agents.sac import SAC
+from rlopt.checkpoint import load_safely, save_atomically
+from rlopt.collectors import make_collector
+from rlopt.config import TrainingConfig
+from rlopt.errors import UserError
+from rlopt.evaluation import Evaluator
+from rlopt.imitation.expert_buffer import ExpertReplayBuffer
+from rlopt.replay import SeedReplayBuffer
+from rlopt.runlog import RunLog
+from rlopt.transition import Transition
+
+
+@dataclass
+class History:
+    """How training went: true returns of the deterministic policies, and the losses, at the points of evaluation."""
+
+    unit: str
+    """What `x` counts: "frames" (per seed) or "epochs"."""
+    x: list[int] = field(default_factory=list)
+    returns: list[list[float]] = field(default_factory=list)
+    """Mean return of every seed, `[P][S]`."""
+    losses: dict[str, list[list[float]]] = field(default_factory=dict)
+    """What updates reported, by name, `[P][S]`."""
+    wall_seconds: float = 0.0
+
+    def add(self, x: int, returns: np.ndarray, info: Info) -> None:
+        """Append one evaluation: returns `[S, episodes]` and the last update's report."""
+        self.x.append(x)
+        self.returns.append(returns.mean(1).tolist())
+        for name, value in info.items():
+            self.losses.setdefault(name, []).append(value.tolist())
+
+
+class NotFiniteError(UserError):
+    """A loss became NaN or infinite."""
+
+
+def check_finite(info: Info, when: str) -> None:
+    """Raise NotFiniteError, naming the quantity and the seeds, if an update reported NaN or infinity."""
+    for name, value in info.items():
+        bad = torch.nonzero(~torch.isfinite(value)).flatten().tolist()
+        if bad:
+            raise NotFiniteError(
+                f"Training stopped {when}: {name} is not finite for seed number {', '.join(map(str, bad))}. "
+                "The last good checkpoint is kept; a smaller learning rate may help."
+            )
+
+
+def train_online(
+    agent: SAC | IPMD,
+    env_id: str,
+    config: TrainingConfig,
+    *,
+    evaluator: Evaluator | None = None,
+    log: RunLog | None = None,
+    checkpoint: Path | None = None,
+    resume: Path | None = None,
+) -> History:
+    """Train an agent on an environment for `config.frames` frames per seed, rounded up to whole collector batches.
+
+    Args:
+        agent: of `config.num_seeds` seeds; IPMD needs its expert buffer set.
+        env_id: a gymnasium id.
+        config: the loop's settings.
+        evaluator: plays the evaluations; by default one of `config.eval_episodes` episodes per seed.
+        log: where progress and metrics go; None: nowhere.
+        checkpoint: file that is written at even intervals and when training is interrupted.
+        resume: a checkpoint to go on from.
+
+    Raises:
+        NotFiniteError: a loss became NaN or infinite; the last good checkpoint is kept.
+    """
+    started = time.perf_counter()
+    history, frames = History("frames"), 0
+    sizes = (agent.observation_size, agent.action_size)
+    capacity = min(config.buffer_size, config.frames + config.frames_per_batch)
+    replay = SeedReplayBuffer(
+        capacity, *sizes, num_seeds=agent.num_seeds, seed=config.seed, device=agent.device
+    )
+    if resume is not None:
+        frames = _restore(resume, agent, replay, history)
+        started -= history.wall_seconds
+    owned = evaluator is None
+    evaluator = evaluator or Evaluator(
+        env_id, num_seeds=agent.num_seeds, episodes=config.eval_episodes, device=agent.device
+    )
+    torch.manual_seed(config.seed + frames)  # the random warm-up's actions
+    collector = make_collector(
+        env_id,
+        agent.policy,
+        seeds=[seed + frames for seed in config.seeds],
+        num_envs=config.num_envs,
+        steps_per_batch=config.steps_per_batch,
+        random_frames=max(0, config.warmup_frames - frames),
+        device=agent.device,
+    )
+    evaluate_now = _every(config.frames, config.eval_points, frames)
+    save_now = _every(config.frames, config.checkpoint_points, frames)
+    info: Info = {}
+    updates_due = 0.0
+
+    def save() -> None:
+        history.wall_seconds = time.perf_counter() - started
+        if checkpoint is not None:
+            check_finite(info, f"at {frames} frames")
+            save_atomically(checkpoint, _state(agent, replay, history, frames))
+
+    try:
+        for rollout in collector:
+            replay.extend(rollout)
+            frames += config.frames_per_batch
+
+            if frames >= config.warmup_frames:
+                updates_due += config.frames_per_batch * config.updates_per_frame
+                num_updates = int(updates_due)
+                updates_due -= num_updates
+                for batch in replay.sample(num_updates, agent.config.batch_size):
+                    info = agent.update(batch)
+
+            if log is not None:
+                log.progress(min(frames, config.frames))
+            if evaluate_now(frames):
+                check_finite(info, f"at {frames} frames")
+                returns = evaluator(agent.policy)
+                history.add(frames, returns, info)
+                if log is not None:
+                    log.progress(min(frames, config.frames), **{"return": float(returns.mean())})
+                    log.metrics(metrics_row("frames", frames, started, returns, info, config.seeds))
+            if save_now(frames):
+                save()
+            if frames >= config.frames:
+                break
+    except KeyboardInterrupt:
+        save()
+        raise
+    finally:
+        collector.shutdown()
+        if owned:
+            evaluator.close()
+    history.wall_seconds = time.perf_counter() - started
+    return history
+
+
+def train_offline(
+    agent: BC,
+    expert: ExpertReplayBuffer,
+    *,
+    evaluator: Evaluator | None = None,
+    eval_points: int = 10,
+    log: RunLog | None = None,
+    seeds: list[int] | None = None,
+) -> History:
+    """Train BC on demonstrations for the epochs of its config.
+
+    An epoch is as many gradient steps as one pass over the data takes, and at least `min_steps_per_epoch`: otherwise 100
+    epochs over five short demonstrations would be some 400 steps, and BC would be judged starved.
+
+    Args:
+        agent: the learner of S seeds.
+        expert: the demonstrations.
+        evaluator: plays evaluations; None: none are played, and `History.returns` stays empty.
+        eval_points: evaluations during training, evenly spaced.
+        log: where progress and metrics go; None: nowhere.
+        seeds: the S seeds, for the names of columns; by default 0 to S-1.
+
+    Raises:
+        NotFiniteError: the loss became NaN or infinite.
+    """
+    started = time.perf_counter()
+    config = agent.config
+    seeds = seeds or list(range(agent.num_seeds))
+    steps_per_epoch = max(math.ceil(len(expert) / config.batch_size), config.min_steps_per_epoch)
+    agent.fit_standardizer(*expert.observation_statistics())
+    history = History("epochs")
+    evaluate_now = _every(config.epochs, eval_points)
+    for epoch in range(1, config.epochs + 1):
+        total = torch.zeros(agent.num_seeds, device=agent.device)
+        for _ in range(steps_per_epoch):
+            batch = Transition.from_tensordict(expert.sample_stacked(agent.num_seeds, config.batch_size))
+            total += agent.update(batch)["bc_loss"]
+        info = {"bc_loss": total / steps_per_epoch}
+        check_finite(info, f"in epoch {epoch}")
+        history.losses.setdefault("bc_loss", []).append(info["bc_loss"].tolist())
+
+        latest: dict[str, float] = {"loss": info["bc_loss"].mean().item()}
+        returns = None
+        if evaluator is not None and evaluate_now(epoch):
+            returns = evaluator(agent.policy)
+            history.add(epoch, returns, {})
+            latest["return"] = float(returns.mean())
+        if log is not None:
+            log.progress(epoch, **latest)
+            log.metrics(metrics_row("epochs", epoch, started, returns, info, seeds))
+    history.wall_seconds = time.perf_counter() - started
+    return history
+
+
+def metrics_row(
+    unit: str, x: int, started: float, returns: np.ndarray | None, info: Info, seeds: list[int]
+) -> dict[str, float]:
+    """One row of metrics.csv: the count, the clock, returns per seed (nan where not evaluated), every reported value."""
+    seconds = time.perf_counter() - started
+    means = np.full(len(seeds), np.nan) if returns is None else returns.mean(1)
+    row: dict[str, float] = {unit: x, "wall_seconds": seconds, f"{unit}_per_second": x / seconds}
+    row["return_mean"] = float(means.mean())
+    row |= {f"return_seed{seed}": float(value) for seed, value in zip(seeds, means, strict=True)}
+    for name, value in info.items():
+        row[f"{name}_mean"] = value.mean().item()
+        row |= {f"{name}_seed{seed}": v for seed, v in zip(seeds, value.tolist(), strict=True)}
+    return row
+
+
+def _every(total: int, points: int, start: int = 0) -> Callable[[int], bool]:
+    """A test that is true once at each of `points` even steps up to `total`, and at the first count behind one."""
+    upcoming = [math.ceil(total * (i + 1) / points) for i in range(points)]
+    upcoming = [mark for mark in upcoming if mark > start]
+
+    def reached(count: int) -> bool:
+        passed = [mark for mark in upcoming if count >= mark]
+        del upcoming[: len(passed)]
+        return bool(passed)
+
+    return reached
+
+
+def _state(agent: SAC | IPMD, replay: SeedReplayBuffer, history: History, frames: int) -> dict[str, Any]:
+    return {"agent": agent.state_dict(), "replay": replay.state_dict(), "history": vars(history), "frames": frames}
+
+
+def _restore(path: Path, agent: SAC | IPMD, replay: SeedReplayBuffer, history: History) -> int:
+    """Take over a checkpoint; returns its frames."""
+    state = load_safely(path, what="Checkpoint", hint="Start without --resume.")
+    try:
+        agent.load_state_dict(state["agent"])
+        replay.load_state_dict(state["replay"])
+        history.__dict__.update(state["history"])
+        return state["frames"]
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise UserError(f"Checkpoint {path} is not of a run with these settings: {error}") from error

@@ -1,0 +1,56 @@
+"""What an agent learns from: a batch of transitions, and its packed form in the replay buffer.
+
+Shape letters, here and everywhere: `S` seeds, `E` environment copies per seed, `T` steps, `B` batch per seed,
+`K` critics, `O` observation, `A` action.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from tensordict import TensorDictBase
+from torch import Tensor
+
+
+class Transition(NamedTuple):
+    """Transitions (s, a, r, s', terminated) of every seed; fields share their leading shape, usually `[S, B]`.
+
+    `terminated` says that s' is a final state of the task; a time limit (truncation) does not count, because the
+    value of s' goes on behind it.
+    """
+
+    observation: Tensor  # [..., O] float32
+    action: Tensor  # [..., A] float32, in [-1, 1]
+    reward: Tensor  # [...] float32
+    next_observation: Tensor  # [..., O] float32
+    terminated: Tensor  # [...] float32, 0 or 1
+
+    @classmethod
+    def from_tensordict(cls, data: TensorDictBase) -> Transition:
+        """Read TorchRL's key names. `("next", "reward")` may be missing (expert data): it reads as zero."""
+        terminated = data.get(("next", "terminated")).squeeze(-1).float()
+        reward = data.get(("next", "reward"), None)
+        return cls(
+            observation=data.get("observation"),
+            action=data.get("action"),
+            reward=torch.zeros_like(terminated) if reward is None else reward.squeeze(-1),
+            next_observation=data.get(("next", "observation")),
+            terminated=terminated,
+        )
+
+    def pack(self) -> Tensor:
+        """One tensor `[..., 2O + A + 2]`: a replay buffer then gathers one tensor, not five."""
+        columns = (self.observation, self.next_observation, self.action)
+        return torch.cat([*columns, self.reward.unsqueeze(-1), self.terminated.unsqueeze(-1)], dim=-1)
+
+    @classmethod
+    def unpack(cls, packed: Tensor, observation_size: int, action_size: int) -> Transition:
+        """Views into a packed tensor `[..., 2O + A + 2]`; nothing is copied."""
+        observation, next_observation, action, reward, terminated = packed.split(
+            [observation_size, observation_size, action_size, 1, 1], dim=-1
+        )
+        return cls(observation, action, reward.squeeze(-1), next_observation, terminated.squeeze(-1))
+
+    def __repr__(self) -> str:
+        return f"Transition(observation={tuple(self.observation.shape)}, action={tuple(self.action.shape)})"

@@ -1,0 +1,178 @@
+"""Atomic save and safe load: what a crash, a full disk and a hostile file leave behind."""
+
+import os
+import pickle
+import resource
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tensordict import TensorDict
+
+from rlopt.checkpoint import check_writable, load_safely, save_atomically, write_text_atomically
+from rlopt.errors import UserError
+
+
+def names(folder: Path) -> set[str]:
+    return {entry.name for entry in folder.iterdir()}
+
+
+def test_what_is_saved_is_loaded_and_folders_are_made(tmp_path):
+    state = {"weights": torch.arange(6.0).reshape(2, 3), "step": 7, "seeds": [42, 43], "env_id": "Pendulum-v1"}
+    path = tmp_path / "a" / "b" / "model.pt"
+    save_atomically(path, state)
+    loaded = load_safely(path, what="Model")
+    assert torch.equal(loaded.pop("weights"), state.pop("weights"))
+    assert loaded == state
+    assert names(path.parent) == {"model.pt"}
+
+
+def test_file_permissions_follow_the_umask(tmp_path):
+    old = os.umask(0o022)
+    try:
+        save_atomically(tmp_path / "model.pt", 1)
+    finally:
+        os.umask(old)
+    assert (tmp_path / "model.pt").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("leaf", [np.float64(1.0), np.zeros(2), Path("model.pt"), lambda: None, TensorDict()])
+def test_what_could_not_be_loaded_is_not_saved(tmp_path, leaf):
+    path = tmp_path / "model.pt"
+    save_atomically(path, {"step": 1})
+    with pytest.raises(TypeError, match=r"state\['metadata'\]\[1\] is a"):
+        save_atomically(path, {"metadata": [0, leaf]})
+    assert load_safely(path, what="Model") == {"step": 1}
+
+
+def test_state_dicts_are_plain(tmp_path):
+    net = torch.nn.Linear(2, 3)
+    adam = torch.optim.Adam(net.parameters())
+    net(torch.ones(2)).sum().backward()
+    adam.step()
+    save_atomically(tmp_path / "model.pt", {"net": net.state_dict(), "adam": adam.state_dict()})
+    loaded = load_safely(tmp_path / "model.pt", what="Model")
+    assert torch.equal(loaded["net"]["weight"], net.weight)
+    assert torch.equal(loaded["adam"]["state"][0]["exp_avg"], adam.state_dict()["state"][0]["exp_avg"])
+
+
+def test_an_interrupted_save_keeps_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "model.pt"
+    save_atomically(path, {"step": 1})
+
+    def interrupt(state, file):
+        file.write(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch, "save", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        save_atomically(path, {"step": 2})
+    monkeypatch.undo()
+    assert load_safely(path, what="Model") == {"step": 1}
+    assert names(tmp_path) == {"model.pt"}
+
+
+def test_a_full_disk_is_a_user_error_and_keeps_the_old_file(tmp_path):
+    # A file-size limit makes write() fail in the middle of torch's archive, as a full disk does.
+    path = tmp_path / "model.pt"
+    save_atomically(path, {"step": 1})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(UserError, match=r"Cannot write .*model\.pt"):
+            save_atomically(path, {"weights": torch.zeros(100_000)})
+        with pytest.raises(UserError, match=r"Cannot write .*notes\.txt"):
+            write_text_atomically(tmp_path / "notes.txt", "x" * 200_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert load_safely(path, what="Model") == {"step": 1}
+    assert names(tmp_path) == {"model.pt"}
+
+
+def test_a_folder_that_cannot_be_made_is_a_user_error(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    for act in (
+        lambda: save_atomically(tmp_path / "file" / "model.pt", 1),
+        lambda: write_text_atomically(tmp_path / "file" / "deeper" / "notes.txt", ""),
+        lambda: check_writable(tmp_path / "file" / "out"),
+        lambda: check_writable(tmp_path / "file"),
+    ):
+        with pytest.raises(UserError, match="Cannot write"):
+            act()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_an_unwritable_folder_is_a_user_error(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(UserError, match="Permission denied"):
+        check_writable(tmp_path)
+    tmp_path.chmod(0o700)
+
+
+def test_check_writable_makes_the_folder_and_leaves_it_empty(tmp_path):
+    check_writable(tmp_path / "a" / "b")
+    assert names(tmp_path / "a" / "b") == set()
+
+
+def test_a_missing_file_says_what_to_do(tmp_path):
+    with pytest.raises(UserError) as raised:
+        load_safely(tmp_path / "none.pt", what="Expert buffer", hint="Run the first script.")
+    assert str(raised.value) == f"Expert buffer not found: {tmp_path / 'none.pt'}. Run the first script."
+
+
+def test_a_folder_is_not_a_file(tmp_path):
+    with pytest.raises(UserError, match="is a folder"):
+        load_safely(tmp_path, what="Expert buffer")
+
+
+class _Attack:
+    def __init__(self, marker: Path):
+        self.marker = marker
+
+    def __reduce__(self):
+        return (os.mkdir, (str(self.marker),))
+
+
+@pytest.mark.parametrize("writer", ["torch", "torch-legacy", "pickle"])
+def test_pickled_code_is_refused_and_not_executed(tmp_path, writer):
+    path, marker = tmp_path / "evil.pt", tmp_path / "executed"
+    if writer == "pickle":
+        path.write_bytes(pickle.dumps({"observation": _Attack(marker)}))
+    else:
+        torch.save({"observation": _Attack(marker)}, path, _use_new_zipfile_serialization=writer == "torch")
+    with pytest.raises(UserError, match=r"Expert buffer .*evil\.pt is refused"):
+        load_safely(path, what="Expert buffer")
+    assert not marker.exists()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(cut=st.floats(0, 0.999))
+def test_every_truncation_is_refused(tmp_path, cut):
+    path = tmp_path / "model.pt"
+    save_atomically(path, {"weights": torch.arange(100.0)})
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(cut * len(whole))])
+    with pytest.raises(UserError, match="is refused"):
+        load_safely(path, what="Model")
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(contents=st.binary(max_size=200))
+def test_foreign_bytes_are_refused(tmp_path, contents):
+    path = tmp_path / "foreign.pt"
+    path.write_bytes(contents)
+    with pytest.raises(UserError, match="is refused"):
+        load_safely(path, what="Model")
+
+
+def test_text_is_replaced_whole(tmp_path):
+    path = tmp_path / "results.txt"
+    write_text_atomically(path, "first, and longer")
+    write_text_atomically(path, "± second\n")
+    assert path.read_text(encoding="utf-8") == "± second\n"
