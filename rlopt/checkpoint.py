@@ -1,7 +1,7 @@
 """Files that are never half-written and never executed: atomic save, safe load.
 
 A file is written under a temporary name in its own folder, flushed to disk and renamed, so that a crash, a full disk or
-Ctrl-C leaves the old file or the new one. A file is read with ``torch.load(weights_only=True)``: tensors and primitives
+Ctrl-C leaves the old file or the new one. A file is read with `torch.load(weights_only=True)`: tensors and primitives
 only, so that a file from a stranger cannot run code.
 """
 
@@ -26,7 +26,7 @@ def _reason(error: OSError) -> str:
 
 
 class _Writer:
-    """The part of a file that ``torch.save`` uses; keeps the OSError that torch hides behind a RuntimeError."""
+    """The part of a file that `torch.save` uses; keeps the OSError that torch hides behind a RuntimeError."""
 
     def __init__(self, file: IO[bytes]):
         self._file = file
@@ -47,7 +47,7 @@ _PLAIN = (bool, int, float, str, bytes, type(None), torch.dtype, torch.device, t
 
 
 def _check_plain(value: Any, where: str) -> None:
-    """Refuses now what ``load_safely`` would refuse later, when the run that could write it again is gone."""
+    """Refuses now what `load_safely` would refuse later, when the run that could write it again is gone."""
     if isinstance(value, dict) and type(value) in (dict, OrderedDict):
         for key, item in value.items():
             _check_plain(key, f"{where} key {key!r}")
@@ -64,7 +64,7 @@ def _check_plain(value: Any, where: str) -> None:
 
 @contextmanager
 def atomic_file(path: Path | str) -> Iterator[IO[bytes]]:
-    """A binary file to write to; it takes the place of ``path`` when the block ends, and vanishes when the block fails.
+    """A binary file to write to; it takes the place of `path` when the block ends, and vanishes when the block fails.
 
     Parent folders are created. Raises:
         UserError: the folder cannot be written to or the disk is full; the old file stays as it was.
@@ -90,10 +90,10 @@ def atomic_file(path: Path | str) -> Iterator[IO[bytes]]:
 
 
 def save_atomically(path: Path | str, state: Any) -> None:
-    """Writes ``state`` (tensors, primitives and containers of them) with ``torch.save``, whole or not at all.
+    """Writes `state` (tensors, primitives and containers of them) with `torch.save`, whole or not at all.
 
     Raises:
-        TypeError: something in ``state`` is neither (a numpy scalar, a Path, a TensorDict); the message says where.
+        TypeError: something in `state` is neither (a numpy scalar, a Path, a TensorDict); the message says where.
         UserError: the folder cannot be written to or the disk is full; the old file, if any, is untouched.
     """
     _check_plain(state, "state")
@@ -108,13 +108,13 @@ def save_atomically(path: Path | str, state: Any) -> None:
 
 
 def write_text_atomically(path: Path | str, text: str) -> None:
-    """Writes ``text`` as UTF-8, whole or not at all; raises as ``save_atomically`` does."""
+    """Writes `text` as UTF-8, whole or not at all; raises as `save_atomically` does."""
     with atomic_file(path) as file:
         file.write(text.encode("utf-8"))
 
 
 def load_safely(path: Path | str, *, what: str, hint: str = "") -> Any:
-    """What ``save_atomically`` wrote, on the CPU. Code in the file is never run.
+    """What `save_atomically` wrote, on the CPU. Code in the file is never run.
 
     Args:
         path: the file.
@@ -144,7 +144,7 @@ def load_safely(path: Path | str, *, what: str, hint: str = "") -> Any:
 
 
 def check_writable(directory: Path | str) -> None:
-    """Creates ``directory`` and writes to it once, so that a run fails at its start and not at its end.
+    """Creates `directory` and writes to it once, so that a run fails at its start and not at its end.
 
     Raises:
         UserError: it cannot be created or written to.

@@ -87,6 +87,8 @@ class IPMDConfig(SACConfig):
     """Give an ended episode the value of staying in an absorbing state; False: zero, as if reward were the environment's."""
     min_observation_std: float = 1.0
     """Floor of the expert's standard deviation that observations are divided by before the reward network."""
+    freeze_reward: bool = False
+    """Leave the reward as it is (it was loaded): no demonstrations are needed."""
     use_environment_reward: bool = False
     """Learn from the environment's reward and no expert: with inverse_eta = 0 this is SAC, bit for bit."""
 
@@ -95,7 +97,12 @@ class IPMDConfig(SACConfig):
         if self.reward_hidden_sizes is not None:
             _require_hidden(self.reward_hidden_sizes, "reward_hidden_sizes")
         _require_positive(
-            self, "reward_learning_rate", "expert_batch_size", "value_regularizer", "mirror_period", "min_observation_std"
+            self,
+            "reward_learning_rate",
+            "expert_batch_size",
+            "value_regularizer",
+            "mirror_period",
+            "min_observation_std",
         )
         for name in ("gradient_penalty", "inverse_eta"):
             _require(getattr(self, name) >= 0, f"{name} must not be negative, and is {getattr(self, name)}.")
@@ -225,7 +232,10 @@ def configure(kind: Callable[..., ConfigType], env_id: str, **overrides: Any) ->
     given = {name: value for name, value in overrides.items() if value is not None}
     known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
     unknown = sorted(set(given) - known)
-    _require(not unknown, f"{getattr(kind, '__name__', kind)} has no field {', '.join(unknown)}; it has {', '.join(sorted(known))}.")
+    _require(
+        not unknown,
+        f"{getattr(kind, '__name__', kind)} has no field {', '.join(unknown)}; it has {', '.join(sorted(known))}.",
+    )
     return kind(**{**sections[kind], **given})
 
 

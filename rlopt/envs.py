@@ -77,11 +77,15 @@ def env_spec(env_id: str) -> EnvSpec:
     env.close()
     if not isinstance(action, gym.spaces.Box):
         kind = type(action).__name__
-        raise UserError(f"{env_id} has a {kind} action space; rlopt needs a continuous one (Box): choose another --env.")
+        raise UserError(
+            f"{env_id} has a {kind} action space; rlopt needs a continuous one (Box): choose another --env."
+        )
     if not isinstance(observation, gym.spaces.Box) or len(observation.shape) != 1:
         raise UserError(f"{env_id} observes {observation}; rlopt needs a flat vector (a one-dimensional Box).")
     if len(action.shape) != 1 or not np.isfinite(action.low).all() or not np.isfinite(action.high).all():
-        raise UserError(f"{env_id} has the action space {action}; rlopt needs a one-dimensional Box with finite bounds.")
+        raise UserError(
+            f"{env_id} has the action space {action}; rlopt needs a one-dimensional Box with finite bounds."
+        )
     low, high = action.low.astype(np.float32), action.high.astype(np.float32)
     return EnvSpec(env_id, observation.shape[0], action.shape[0], low, high)
 
@@ -114,7 +118,7 @@ class TorchEnv(EnvBase):
         self.env_info = env_spec(env_id)
         num_copies = len(reset_seeds)
         super().__init__(device=torch.device("cpu"), batch_size=[num_copies])
-        self.reset_seeds: list[int] | None = list(reset_seeds)
+        self.reset_seeds: list[int | None] | None = list(reset_seeds)
         makers = [lambda: make_env(env_id)] * num_copies
         # autoreset modes of gymnasium would show the reset observation in place of the last one, or add a dead step
         self.vector_env = _VectorEnv(makers, copy=False, autoreset_mode=AutoresetMode.DISABLED)
@@ -136,7 +140,7 @@ class TorchEnv(EnvBase):
         self.done_spec = Composite(done=flag(), terminated=flag(), truncated=flag(), shape=(num_copies,))
 
     def _set_seed(self, seed: int | None) -> None:
-        self.reset_seeds = None if seed is None else env_seeds([seed], self.batch_size.numel())
+        self.reset_seeds = None if seed is None else [*env_seeds([seed], self.batch_size.numel())]
 
     def _state(self, observation: np.ndarray) -> TensorDict:
         """What a step starts from; `observation` is copied, because gymnasium reuses its array."""
@@ -170,15 +174,15 @@ class TorchEnv(EnvBase):
     def _step(self, tensordict: TensorDictBase) -> TensorDict:
         action = self.env_info.to_env_units(tensordict.get("action").numpy())
         observation, reward, terminated, truncated, _ = self.vector_env.step(action)
-        reward = reward.astype(np.float32)[:, None]
-        self.episode_return += reward
+        step_reward = reward.astype(np.float32)[:, None]
+        self.episode_return += step_reward
         self.episode_length += 1
         return TensorDict(
             {
                 "observation": torch.from_numpy(observation.astype(np.float32)),
                 "episode_return": torch.from_numpy(self.episode_return.copy()),
                 "episode_length": torch.from_numpy(self.episode_length.copy()),
-                "reward": torch.from_numpy(reward),
+                "reward": torch.from_numpy(step_reward),
                 "done": torch.from_numpy((terminated | truncated)[:, None]),
                 "terminated": torch.from_numpy(terminated[:, None]),
                 "truncated": torch.from_numpy(truncated[:, None]),

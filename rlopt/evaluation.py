@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from rlopt.agents.common import Policy
 from rlopt.envs import env_spec, make_env
 
 EVALUATION_SEED = 1_000_000
@@ -74,7 +75,14 @@ class Evaluator:
         """The same episodes with all their transitions: a list of P per seed."""
         rows: list[list[tuple]] = [[] for _ in self.envs]
         for step in self._play(policy):
-            columns = (step.observation, step.action, step.next_observation, step.reward, step.terminated, step.truncated)
+            columns = (
+                step.observation,
+                step.action,
+                step.next_observation,
+                step.reward,
+                step.terminated,
+                step.truncated,
+            )
             for copy, *row in zip(step.copies, *columns, strict=True):
                 rows[copy].append(tuple(row))
         kinds = (np.float32, np.float32, np.float32, np.float32, np.bool_, np.bool_)
@@ -89,7 +97,7 @@ class Evaluator:
         for env in self.envs:
             env.close()
 
-    def _play(self, policy: ObservationToAction):
+    def _play(self, policy: ObservationToAction) -> Iterator[_Step]:
         """Step every unfinished copy, until none is left."""
         pairs = zip(self.envs, self.reset_seeds, strict=True)
         observation = np.stack([env.reset(seed=seed)[0] for env, seed in pairs]).astype(np.float32)
@@ -152,6 +160,12 @@ def random_policy(action_size: int, seed: int = EVALUATION_SEED) -> ObservationT
     return act
 
 
+def sampling_policy(policy: Policy, seed: int) -> ObservationToAction:
+    """The same policies, acting at random as in training."""
+    generator = torch.Generator(next(policy.actor.parameters()).device).manual_seed(seed)
+    return lambda observation: policy(observation, generator)
+
+
 def select_policy(policy: ObservationToAction, index: int, num_seeds: int) -> ObservationToAction:
     """The policy of seed `index` alone, as a policy of one seed: `[1, B, O]` -> `[1, B, A]`."""
 
@@ -159,6 +173,3 @@ def select_policy(policy: ObservationToAction, index: int, num_seeds: int) -> Ob
         return policy(observation.expand(num_seeds, -1, -1))[index : index + 1]
 
     return act
-
-
-__all__: Sequence[str] = ["EVALUATION_SEED", "Episode", "Evaluator", "evaluate", "random_policy", "select_policy"]

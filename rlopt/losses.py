@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F  # noqa: N812  (the field's name)
+import torch.nn.functional as F
 from torch import Tensor
 
 # ---------------------------------------------------------------------------------------------- tanh-Gaussian policy

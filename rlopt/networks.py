@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -44,7 +45,7 @@ class StackedMLP(nn.Module):
 
     def __init__(self, sizes: Sequence[int], generators: Sequence[torch.Generator], copies: int = 1):
         super().__init__()
-        pairs = zip(sizes[:-1], sizes[1:], strict=True)
+        pairs = itertools.pairwise(sizes)
         self.layers = nn.ModuleList(StackedLinear(i, o, generators, copies) for i, o in pairs)
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102

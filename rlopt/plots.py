@@ -1,7 +1,7 @@
 """The two pictures of a comparison: bars of normalised scores, and learning curves.
 
-Drawn on ``Figure`` objects, never on pyplot's global state: no window, no display needed, and a notebook's own figures
-are left alone. Shape letters: ``S`` seeds, ``P`` points of a curve.
+Drawn on `Figure` objects, never on pyplot's global state: no window, no display needed, and a notebook's own figures
+are left alone. Shape letters: `S` seeds, `P` points of a curve.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ class Curve:
     """One method's evaluations during training."""
 
     x: ArrayLike
-    """``[P]`` frames or epochs; a single point is drawn as a level line."""
+    """`[P]` frames or epochs; a single point is drawn as a level line."""
     values: ArrayLike
-    """``[P, S]`` mean returns (or losses)."""
+    """`[P, S]` mean returns (or losses)."""
     x_label: str = "Frames per seed"
     """Curves with the same label share a panel."""
     loss: Curve | None = None
@@ -66,10 +66,10 @@ def save_figure(figure: Figure, path: Path | str) -> None:
 
 
 def comparison_figure(results: Mapping[str, Any], path: Path | str) -> Figure:
-    """Bars of the normalised interquartile mean with its 95% interval, each seed a dot; written to ``path``.
+    """Bars of the normalised interquartile mean with its 95% interval, each seed a dot; written to `path`.
 
     Args:
-        results: as in ``results.json`` (DESIGN section 5); an interval may hold NaN or None, and is then not drawn.
+        results: as in `results.json` (DESIGN section 5); an interval may hold NaN or None, and is then not drawn.
         path: the PNG.
 
     Raises:
@@ -103,7 +103,7 @@ def comparison_figure(results: Mapping[str, Any], path: Path | str) -> Figure:
 def learning_curves_figure(
     curves: Mapping[str, Curve], *, expert_return: float, random_return: float, env_id: str, path: Path | str
 ) -> Figure:
-    """Returns during training: interquartile mean over the seeds, its 95% interval, each seed thin; goes to ``path``.
+    """Returns during training: interquartile mean over the seeds, its 95% interval, each seed thin; goes to `path`.
 
     One panel for each x label (frames, epochs) and one for each method with a loss.
 

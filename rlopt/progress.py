@@ -17,7 +17,7 @@ WIDE = 110  # columns of a terminal that has room for a longer bar and the count
 
 
 def format_seconds(seconds: float) -> str:
-    """``0:07``, ``12:34``, ``1:02:03``."""
+    """`0:07`, `12:34`, `1:02:03`."""
     minutes, second = divmod(round(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
@@ -33,7 +33,7 @@ class ProgressDisplay:
         unit: what is counted.
         start: the count it starts from.
         live: whether a bar is wanted; without a terminal there is none.
-        line: takes a plain line every ``LINE_SECONDS`` and one at the end.
+        line: takes a plain line every `LINE_SECONDS` and one at the end.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class ProgressDisplay:
             self._bar.stop()
         if self._ticks:
             seconds = format_seconds(time.monotonic() - self._started)
-            self._line(" · ".join([f"{self._done:,} {self._unit} in {seconds}", *self._figures()]))
+            self._line(" · ".join([f"{self._done:,} {self._unit} after {seconds}", *self._figures()]))
 
     def _draw(self) -> None:
         if self._bar is None:

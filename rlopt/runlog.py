@@ -1,7 +1,7 @@
-"""One folder per run: ``config.json``, ``rlopt.log``, ``metrics.csv``; progress on the console; optional W&B.
+"""One folder per run: `config.json`, `rlopt.log`, `metrics.csv`; progress on the console; optional W&B.
 
 LOGGING_STRUCTURE.md lists the files and columns, WANDB_INTEGRATION.md what Weights & Biases gets. All seeds of a run
-share one folder, one row per evaluation (columns such as ``return_seed42``) and one W&B run.
+share one folder, one row per evaluation (columns such as `return_seed42`) and one W&B run.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ __all__ = ["RunLog", "WandbOptions", "format_seconds", "library_versions", "new_
 
 
 def timestamp() -> str:
-    """Now, as it stands in folder names: ``2026-01-31_09-05-00``."""
+    """Now, as it stands in folder names: `2026-01-31_09-05-00`."""
     return time.strftime("%Y-%m-%d_%H-%M-%S")
 
 
 def new_run_directory(parent: Path | str) -> Path:
-    """Creates ``parent/{timestamp}``, or ``..._2``, ``..._3`` where another run began in the same second.
+    """Creates `parent/{timestamp}`, or `..._2`, `..._3` where another run began in the same second.
 
     Raises:
         UserError: the folder cannot be created.
@@ -56,7 +56,7 @@ def new_run_directory(parent: Path | str) -> Path:
 
 
 def to_json(value: Any) -> Any:
-    """``value`` in JSON's own types: dataclasses become objects, tensors and tuples lists, Paths and devices strings.
+    """`value` in JSON's own types: dataclasses become objects, tensors and tuples lists, Paths and devices strings.
 
     JSON knows no NaN or infinity: NaN becomes null, infinity a string.
     """
@@ -84,17 +84,17 @@ class RunLog:
     """The record of one run; a context manager.
 
     Args:
-        directory: the run's folder; created. ``rlopt.log`` is appended to, the other files are begun anew.
-        config: every setting of the run, for ``config.json`` and W&B; ``config["device"]`` is named there with its GPU.
+        directory: the run's folder; created. `rlopt.log` is appended to, the other files are begun anew.
+        config: every setting of the run, for `config.json` and W&B; `config["device"]` is named there with its GPU.
         title: a few words for the progress bar ("SAC Pendulum-v1").
         total: the count at which the run ends.
-        unit: what ``total`` counts.
+        unit: what `total` counts.
         wandb: None: no W&B.
-        resume_at: the count a checkpoint was taken at: rows of ``metrics.csv`` after it go, and the rest is kept.
+        resume_at: the count a checkpoint was taken at: rows of `metrics.csv` after it go, and the rest is kept.
         show_progress: False: no bar and no progress lines on the console.
 
     Raises:
-        UserError: the folder cannot be written to; ``metrics.csv`` is not one that can be resumed.
+        UserError: the folder cannot be written to; `metrics.csv` is not one that can be resumed.
     """
 
     def __init__(
@@ -147,12 +147,12 @@ class RunLog:
             self.close(failed=kind is not None)
 
     def info(self, text: str) -> None:
-        """One line on the console and in ``rlopt.log``."""
+        """One line on the console and in `rlopt.log`."""
         self._log_line("INFO", text)
         self._print(text)
 
     def warning(self, text: str) -> None:
-        """As ``info``, and marked as a warning."""
+        """As `info`, and marked as a warning."""
         self._log_line("WARNING", text)
         self._print(f"warning: {text}", style="yellow")
 
@@ -160,13 +160,13 @@ class RunLog:
         """Tells how far the run is; cheap enough for every step.
 
         Args:
-            done: of ``total``.
-            **latest: what else to show, by name (``return_mean=-153.2``); without any, the last ones stay.
+            done: of `total`.
+            **latest: what else to show, by name (`return_mean=-153.2`); without any, the last ones stay.
         """
         self._display.update(done, latest)
 
     def metrics(self, row: Mapping[str, float]) -> None:
-        """Appends one row to ``metrics.csv`` and sends it to W&B.
+        """Appends one row to `metrics.csv` and sends it to W&B.
 
         Args:
             row: column to value; the first column is the count that the run goes by. Every row has the first row's
@@ -234,7 +234,7 @@ def _cell(value: float) -> str:
 
 
 def _rows_until(resume_at: int, path: Path) -> list[list[str]]:
-    """The header and the rows whose first column is at most ``resume_at``; nothing where there is no file."""
+    """The header and the rows whose first column is at most `resume_at`; nothing where there is no file."""
     if not path.is_file():
         return []
     whole = path.read_text(encoding="utf-8").rpartition("\n")[0]  # a crash can leave a last line without its end

@@ -1,7 +1,7 @@
 """Numbers that say how good a method is and how sure that is; pure numpy.
 
 Agarwal et al., "Deep Reinforcement Learning at the Edge of the Statistical Precipice", NeurIPS 2021, arXiv 2108.13264
-(the interquartile mean and the stratified bootstrap, as in its library rliable). Shape letters: ``S`` seeds.
+(the interquartile mean and the stratified bootstrap, as in its library rliable). Shape letters: `S` seeds.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rlopt.errors import UserError
 
 
 def normalized_score(returns: ArrayLike, *, random_return: float, expert_return: float) -> NDArray[np.float64]:
-    """``(return - random) / (expert - random)``: 0 is the random policy, 1 the expert; below and above both occur.
+    """`(return - random) / (expert - random)`: 0 is the random policy, 1 the expert; below and above both occur.
 
     Args:
         returns: returns of any shape.
@@ -24,7 +24,7 @@ def normalized_score(returns: ArrayLike, *, random_return: float, expert_return:
         expert_return: the expert's mean return.
 
     Returns:
-        Scores, the shape of ``returns``.
+        Scores, the shape of `returns`.
 
     Raises:
         UserError: the expert is no better than the random policy, so that a score would mean nothing.
@@ -42,7 +42,7 @@ def normalized_score(returns: ArrayLike, *, random_return: float, expert_return:
 def iqm(scores: ArrayLike, axis: int | None = None) -> Any:
     """Interquartile mean: the mean of what is left when a quarter of the values is cut off at each end.
 
-    The same value as ``scipy.stats.trim_mean(scores, 0.25)``: ``floor(n / 4)`` values go at each end, so that with
+    The same value as `scipy.stats.trim_mean(scores, 0.25)`: `floor(n / 4)` values go at each end, so that with
     fewer than four values it is the mean.
 
     Args:
@@ -50,7 +50,7 @@ def iqm(scores: ArrayLike, axis: int | None = None) -> Any:
         axis: the axis to reduce, length n; None flattens first.
 
     Returns:
-        ``scores`` without ``axis``; a float for None. A NaN makes it NaN: a seed that diverged is not cut off.
+        `scores` without `axis`; a float for None. A NaN makes it NaN: a seed that diverged is not cut off.
 
     Raises:
         ValueError: there is no value.
@@ -79,18 +79,18 @@ def stratified_bootstrap_ci(
     With few seeds such an interval is somewhat too narrow: it cannot know of luck that no seed had.
 
     Args:
-        scores: ``[S]`` for one task or ``[S, tasks]``; one number per training run, never one per episode.
-        statistic: reduces the last axis when called as ``statistic(samples, axis=-1)`` with samples
-            ``[resamples, S * tasks]`` (``iqm``, ``np.mean``, ``np.median``).
+        scores: `[S]` for one task or `[S, tasks]`; one number per training run, never one per episode.
+        statistic: reduces the last axis when called as `statistic(samples, axis=-1)` with samples
+            `[resamples, S * tasks]` (`iqm`, `np.mean`, `np.median`).
         confidence: the interval's level, between 0 and 1.
         resamples: how many bootstrap samples.
         seed: of the resampling, so that the same scores always give the same interval.
 
     Returns:
-        ``(low, high)``; ``(nan, nan)`` for S = 1, because one seed says nothing about the spread between seeds.
+        `(low, high)`; `(nan, nan)` for S = 1, because one seed says nothing about the spread between seeds.
 
     Raises:
-        ValueError: ``scores`` has another number of dimensions or no values, or ``confidence`` is not between 0 and 1.
+        ValueError: `scores` has another number of dimensions or no values, or `confidence` is not between 0 and 1.
     """
     values = np.asarray(scores, dtype=np.float64)
     if values.ndim not in (1, 2) or values.size == 0:
@@ -140,7 +140,7 @@ def standardized_error(x: ArrayLike, y: ArrayLike) -> float:
     """Root-mean-square difference of two series of n values once each has mean 0 and standard deviation 1.
 
     A learned reward is known only up to scale and offset; this is the distance that is left. 0 is perfect, sqrt(2)
-    unrelated, 2 the exact opposite: it equals ``sqrt(2 (1 - pearson))``.
+    unrelated, 2 the exact opposite: it equals `sqrt(2 (1 - pearson))`.
 
     Returns:
         Between 0 and 2; nan where a series is constant.

@@ -91,9 +91,7 @@ def train_online(
     history, frames = History("frames"), 0
     sizes = (agent.observation_size, agent.action_size)
     capacity = min(config.buffer_size, config.frames + config.frames_per_batch)
-    replay = SeedReplayBuffer(
-        capacity, *sizes, num_seeds=agent.num_seeds, seed=config.seed, device=agent.device
-    )
+    replay = SeedReplayBuffer(capacity, *sizes, num_seeds=agent.num_seeds, seed=config.seed, device=agent.device)
     if resume is not None:
         frames = _restore(resume, agent, replay, history)
         started -= history.wall_seconds
@@ -111,7 +109,8 @@ def train_online(
         random_frames=max(0, config.warmup_frames - frames),
         device=agent.device,
     )
-    evaluate_now = _every(config.frames, config.eval_points, frames)
+    # before the first update there is nothing to evaluate
+    evaluate_now = _every(config.frames, config.eval_points, max(frames, config.warmup_frames))
     save_now = _every(config.frames, config.checkpoint_points, frames)
     info: Info = {}
     updates_due = 0.0

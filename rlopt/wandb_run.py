@@ -1,6 +1,6 @@
 """Weights & Biases, kept at arm's length: no prompt, no long wait, no noise, and a run never stops because of it.
 
-WANDB_INTEGRATION.md is the user's side of this file. ``runlog.RunLog`` is the only caller.
+WANDB_INTEGRATION.md is the user's side of this file. `runlog.RunLog` is the only caller.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ class WandbOptions:
     """Where a run goes on Weights & Biases."""
 
     project: str
-    """For example ``RLOpt-IPMD``."""
+    """For example `RLOpt-IPMD`."""
     entity: str | None = None
-    """User or team; None: the environment variable WANDB_ENTITY, else ``fywu``."""
+    """User or team; None: the environment variable WANDB_ENTITY, else `fywu`."""
     group: str | None = None
     """Runs that belong together; the seeds of one run are together already."""
     name: str | None = None
     """The run's display name; None: W&B makes one up."""
     mode: str | None = None
-    """``online``, ``offline`` or ``disabled``; None: the environment variable WANDB_MODE, else ``online``."""
+    """`online`, `offline` or `disabled`; None: the environment variable WANDB_MODE, else `online`."""
     run_id: str | None = None
     """None: a new one, kept in the run folder, so that a resumed run goes on with it."""
 
 
 class WandbRun:
-    """One W&B run, online or offline. Made by ``start``; afterwards every failure is one warning and then silence."""
+    """One W&B run, online or offline. Made by `start`; afterwards every failure is one warning and then silence."""
 
     def __init__(self, run: Any, warn: Callable[[str], None]):
         self._run: Any = run
@@ -56,11 +56,11 @@ class WandbRun:
         self.lacks_history = not run.resumed
 
     def log(self, row: Mapping[str, float], step: int) -> None:
-        """Sends one row: ``return_seed42`` as ``return/seed42``, with ``return/mean`` over the seeds beside it."""
+        """Sends one row: `return_seed42` as `return/seed42`, with `return/mean` over the seeds beside it."""
         self._guarded(lambda run: run.log(by_seed(row), step=step))
 
     def finish(self, failed: bool) -> None:
-        """Ends the run, waiting at most ``FINISH_SECONDS`` for the upload; marks it failed or finished."""
+        """Ends the run, waiting at most `FINISH_SECONDS` for the upload; marks it failed or finished."""
         self._guarded(lambda run: run.finish(exit_code=int(failed)))
         self._run = None
 
@@ -90,7 +90,7 @@ def start(
 
     Args:
         options: where it goes.
-        directory: the run's folder; W&B's files go to ``wandb/`` in it.
+        directory: the run's folder; W&B's files go to `wandb/` in it.
         config: JSON values.
         resuming: go on with the W&B run whose id is in the folder.
         say: takes the line.
@@ -180,7 +180,10 @@ def _start(
 
 
 def by_seed(row: Mapping[str, float]) -> dict[str, float]:
-    """W&B's names for a row's columns: ``x_seed42`` becomes ``x/seed42``, and ``x/mean`` is added."""
+    """W&B's names for a row's columns: `x_seed42` becomes `x/seed42`, and `x/mean` stands beside the seeds.
+
+    W&B draws what shares the part before the slash in one section. Without an `x_mean` the mean is taken here.
+    """
     named: dict[str, float] = {}
     groups: dict[str, list[float]] = {}
     for column, value in row.items():
@@ -190,11 +193,13 @@ def by_seed(row: Mapping[str, float]) -> dict[str, float]:
         else:
             named[f"{match[1]}/seed{match[2]}"] = value
             groups.setdefault(match[1], []).append(value)
-    return named | {f"{name}/mean": sum(values) / len(values) for name, values in groups.items()}
+    for name, values in groups.items():
+        named[f"{name}/mean"] = named.pop(f"{name}_mean", sum(values) / len(values))
+    return named
 
 
 def _logged_in(wandb: Any) -> bool:
-    """Whether wandb has credentials, without the prompt that ``wandb.init`` would show."""
+    """Whether wandb has credentials, without the prompt that `wandb.init` would show."""
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
     if wandb.run is not None:

@@ -9,7 +9,7 @@ import torch
 from rlopt import losses
 from rlopt.agents.common import Info, Policy, adam, minimize
 from rlopt.config import BCConfig
-from rlopt.networks import Actor, seed_generators
+from rlopt.networks import Actor, Standardizer, seed_generators
 from rlopt.transition import Transition
 
 
@@ -48,7 +48,9 @@ class BC:
 
     def fit_standardizer(self, mean: torch.Tensor, std: torch.Tensor) -> None:
         """Standardise observations with the expert's mean and standard deviation `[O]`."""
-        self.actor.standardizer.fit(mean, std, min_std=1e-3)
+        standardizer = self.actor.standardizer
+        assert isinstance(standardizer, Standardizer)  # standardize=True above
+        standardizer.fit(mean, std, min_std=1e-3)
 
     def update(self, batch: Transition) -> Info:
         """One gradient step of every seed on expert transitions `[S, B]`."""

@@ -107,8 +107,11 @@ class IPMD:
             terminal_value: Tensor | float = 0.0
             info: Info = {}
         else:
-            # reward step:  min_theta  E_pi[r] - E_expert[r] + psi(theta)
-            reward, info = self.improve_reward(batch, self.sample_expert() if expert is None else expert)
+            if config.freeze_reward:
+                reward, info = self.reward(batch.observation, batch.action, batch.next_observation), {}
+            else:
+                # reward step:  min_theta  E_pi[r] - E_expert[r] + psi(theta)
+                reward, info = self.improve_reward(batch, self.sample_expert() if expert is None else expert)
             # what follows termination is the absorbing state, for ever
             terminal_value = self.absorbing_value()
             # r_theta(s, a, s') in place of r: computed now, never stored
@@ -185,6 +188,12 @@ class IPMD:
     def reward(self, observation: Tensor, action: Tensor, next_observation: Tensor) -> Tensor:
         """The learned reward `[S, B]` of transitions `[S, B, .]`."""
         return self.reward_net(self.reward_net.features(observation, action, next_observation))
+
+    def take_reward(self, teacher: IPMD) -> None:
+        """Copy the reward of a trained IPMD, and what it makes of episodes that end."""
+        self.reward_net.load_state_dict(teacher.reward_net.state_dict())
+        for name in ("policy_ends", "expert_ends"):
+            getattr(self, name).copy_(getattr(teacher, name))
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that training goes on from, the demonstrations excepted; tensors and primitives only."""

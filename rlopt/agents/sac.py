@@ -64,7 +64,9 @@ class SAC:
         polyak_update(self.target_critic, self.critic, self.config.tau)
         return info
 
-    def evaluate_policy(self, batch: Transition, terminal_value: Tensor | float = 0.0, gamma: float | None = None) -> Info:
+    def evaluate_policy(
+        self, batch: Transition, terminal_value: Tensor | float = 0.0, gamma: float | None = None
+    ) -> Info:
         """Critics towards y = r + gamma [ min_k Q'_k(s', a') - alpha log pi(a'|s') ], a' ~ pi(.|s').
 
         Where the batch terminated, `terminal_value` (a number or `[S, B]`) stands in the brackets.
@@ -88,11 +90,11 @@ class SAC:
         (1/eta) KL(pi || pi_k) added to it.
         """
         alpha = self.alpha
-        gaussian = self.actor(observation)
-        action, log_prob = sample_action(gaussian, self.generator)
+        mean, log_std = self.actor(observation)
+        action, log_prob = sample_action((mean, log_std), self.generator)
         policy_loss = losses.policy_loss(log_prob, self.critic(observation, action), alpha)
         if mirror is not None:
-            policy_loss = policy_loss + inverse_eta * losses.gaussian_kl(*gaussian, *mirror).mean(-1)
+            policy_loss = policy_loss + inverse_eta * losses.gaussian_kl(mean, log_std, *mirror).mean(-1)
         temperature_loss = losses.temperature_loss(self.log_alpha, log_prob, self.target_entropy)
         minimize(self.actor_optimizer, policy_loss + temperature_loss)
         return {"policy_loss": policy_loss.detach(), "alpha": alpha, "entropy": -log_prob.detach().mean(-1)}

@@ -1,0 +1,88 @@
+"""What the scripts' command lines share: common flags, and how a run ends when something is wrong."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from rlopt.errors import UserError
+from rlopt.stages import RunOptions
+
+
+def make_parser(description: str, *, seed: int, device: str = "cuda:0") -> argparse.ArgumentParser:
+    """A parser with the flags that every script has."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--device", default=device, help="cuda:0, cpu, ...; without CUDA the CPU is used")
+    parser.add_argument("--seed", type=int, default=seed, help="seed i of a run uses SEED + i")
+    parser.add_argument("--num-seeds", type=int, default=5, help="seeds trained at once, in one update")
+    parser.add_argument("--log-dir", default="logs", help="folder of the run folders")
+    parser.add_argument("--no-wandb", action="store_true", help="do not log to Weights & Biases")
+    parser.add_argument("--wandb-entity", help="W&B user or team (default: $WANDB_ENTITY, else fywu)")
+    parser.add_argument("--wandb-group", help="W&B group of the run")
+    parser.add_argument("--no-progress", action="store_true", help="no progress on the screen (the log keeps it)")
+    return parser
+
+
+def add_online_flags(parser: argparse.ArgumentParser) -> None:
+    """Flags of scripts that gather experience; unset, the environment's preset holds."""
+    group = parser.add_argument_group("settings that otherwise come from the environment's preset")
+    group.add_argument("--num-envs", type=int, help="environment copies per seed")
+    group.add_argument("--batch-size", type=int, help="transitions per seed and update")
+    group.add_argument("--updates-per-frame", type=float, help="gradient steps per frame of one seed")
+    group.add_argument("--warmup-frames", type=int, help="frames of random actions before the first update")
+    group.add_argument("--learning-rate", type=float, help="Adam's step")
+    group.add_argument("--hidden-size", type=int, help="width of the two hidden layers")
+    group.add_argument("--matmul-precision", choices=("float32", "bfloat16"), help="of matrix products")
+
+
+def run_options(args: argparse.Namespace) -> RunOptions:
+    """Common flags as `RunOptions`."""
+    return RunOptions(
+        device=args.device,
+        log_dir=args.log_dir,
+        wandb=not args.no_wandb,
+        wandb_entity=args.wandb_entity,
+        wandb_group=args.wandb_group,
+        show_progress=not args.no_progress,
+    )
+
+
+def online_settings(args: argparse.Namespace) -> dict[str, Any]:
+    """`add_online_flags` as the keyword arguments of a pipeline function."""
+    hidden = None if args.hidden_size is None else (args.hidden_size, args.hidden_size)
+    agent = {
+        "batch_size": args.batch_size,
+        "learning_rate": args.learning_rate,
+        "hidden_sizes": hidden,
+        "matmul_precision": args.matmul_precision,
+    }
+    training = {name: getattr(args, name) for name in ("num_envs", "updates_per_frame", "warmup_frames")}
+    return {"agent_settings": _given(agent), "training_settings": _given(training)}
+
+
+def _given(settings: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a script and leave with its exit code: 0, 2 with one sentence for what the user can put right, 130 for Ctrl-C."""
+    logging.basicConfig(format="warning: %(message)s", level=logging.WARNING)
+    try:
+        main()
+    except UserError as error:
+        sys.exit(_complain(str(error), 2))
+    except torch.OutOfMemoryError:
+        message = "CUDA is out of memory: lower --batch-size, --expert-batch-size or --num-seeds."
+        sys.exit(_complain(message, 2))
+    except KeyboardInterrupt:
+        sys.exit(_complain("interrupted.", 130))
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"error: {message}" if code == 2 else message, file=sys.stderr)
+    return code

@@ -1,0 +1,41 @@
+#!/usr/bin/env python3
+"""Step 3: imitate the demonstrations by supervised regression (behaviour cloning)."""
+
+from rlopt.cli import make_parser, run, run_options
+
+
+def main() -> None:
+    """Parse, train, print."""
+    parser = make_parser(__doc__, seed=44)
+    parser.add_argument("expert_data", help="expert_buffer.pt of step 1")
+    parser.add_argument("--env", help="gymnasium id (default: the one that the file names)")
+    parser.add_argument("--epochs", type=int, default=100, help="passes over the data, each of at least 100 steps")
+    parser.add_argument("--batch-size", type=int, default=256, help="transitions per seed and step")
+    parser.add_argument("--lr", type=float, default=3e-4, help="Adam's step")
+    parser.add_argument("--eval-episodes", type=int, default=10, help="per evaluation; the last one plays at least 20")
+    parser.add_argument("--demos", type=int, help="demonstrations to learn from (default: all)")
+    parser.add_argument("--subsample", type=int, default=1, help="keep every n-th transition of a demonstration")
+    parser.add_argument("--noise", type=float, default=0.0, help="standard deviation of noise on the expert's actions")
+    args = parser.parse_args()
+
+    from rlopt.pipeline import train_bc
+
+    result = train_bc(
+        args.expert_data,
+        env_id=args.env,
+        epochs=args.epochs,
+        batch_size=args.batch_size,
+        lr=args.lr,
+        seed=args.seed,
+        num_seeds=args.num_seeds,
+        demos=args.demos,
+        subsample=args.subsample,
+        noise=args.noise,
+        eval_episodes=args.eval_episodes,
+        options=run_options(args),
+    )
+    print(f"Models: {result.directory.parent / 'bc_policy_seed*.pt'}")
+
+
+if __name__ == "__main__":
+    run(main)
