@@ -1,8 +1,7 @@
-"""Experience: TorchRL's `Collector` over the environment copies of all seeds, and device placement."""
+"""Experience: TorchRL's `Collector` over the environment copies of all seeds."""
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Sequence
 
@@ -13,27 +12,6 @@ from torchrl.collectors import Collector
 
 from rlopt.agents.common import Policy
 from rlopt.envs import TorchEnv, as_seeds, env_seeds
-from rlopt.errors import UserError
-
-
-def choose_device(name: str) -> torch.device:
-    """The device called `name`; CPU, with one warning line, for CUDA on a machine without it.
-
-    Raises UserError for a name that is no device and for a CUDA device that this machine does not have.
-    """
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise UserError(f"--device {name!r} is no device: use cpu, cuda or cuda:0.") from error
-    if device.type not in ("cpu", "cuda"):
-        raise UserError(f"--device {name} is not supported: use cpu, cuda or cuda:0.")
-    if device.type == "cuda" and not torch.cuda.is_available():
-        logging.getLogger("rlopt").warning("No CUDA device found: training on the CPU (say --device cpu to choose it).")
-        return torch.device("cpu")
-    if device.type == "cuda" and device.index is not None and device.index >= torch.cuda.device_count():
-        count = torch.cuda.device_count()
-        raise UserError(f"--device {name} does not exist: this machine has {count}, cuda:0 to cuda:{count - 1}.")
-    return device
 
 
 class CollectorPolicy(TensorDictModuleBase):

@@ -9,8 +9,8 @@ from typing import Any
 
 from rlopt.agents import BC, IPMD, SAC
 from rlopt.checkpoint import check_writable, load_safely, save_atomically
-from rlopt.collectors import choose_device
 from rlopt.config import BCConfig, IPMDConfig, SACConfig, TrainingConfig, configure
+from rlopt.devices import choose_device
 from rlopt.envs import env_spec
 from rlopt.evaluation import Evaluator, select_policy
 from rlopt.imitation.demonstrations import load_demonstrations, save_demonstrations

@@ -19,6 +19,7 @@ from rlopt.agents.sac import SAC
 from rlopt.checkpoint import load_safely, save_atomically
 from rlopt.collectors import make_collector
 from rlopt.config import TrainingConfig
+from rlopt.devices import set_up_cpu
 from rlopt.errors import UserError
 from rlopt.evaluation import Evaluator
 from rlopt.imitation.expert_buffer import ExpertReplayBuffer
@@ -88,6 +89,7 @@ def train_online(
         NotFiniteError: a loss became NaN or infinite; the last good checkpoint is kept.
     """
     started = time.perf_counter()
+    set_up_cpu(agent.num_seeds, agent.config.batch_size, max(agent.config.hidden_sizes))
     history, frames = History("frames"), 0
     sizes = (agent.observation_size, agent.action_size)
     capacity = min(config.buffer_size, config.frames + config.frames_per_batch)
@@ -184,6 +186,7 @@ def train_offline(
     """
     started = time.perf_counter()
     config = agent.config
+    set_up_cpu(agent.num_seeds, config.batch_size, max(config.hidden_sizes))
     seeds = seeds or list(range(agent.num_seeds))
     steps_per_epoch = max(math.ceil(len(expert) / config.batch_size), config.min_steps_per_epoch)
     agent.fit_standardizer(*expert.observation_statistics())

@@ -348,6 +348,7 @@ def test_zero_transitions_raise(answer):
         ({"action": torch.zeros(N - 1, 1)}, r"'action' \[9, 1\] and 'observation' \[10, 2\] differ in batch shape"),
         ({"action": torch.zeros(N)}, r"'action' must have shape \[transitions, size\], found \[10\]"),
         ({"observation": torch.zeros(N)}, r"'observation' must have shape \[..., size\].* found \[10\]"),
+        ({"action": torch.zeros(N, 1, 1)}, r"'action' must have shape \[transitions, size\], found \[10, 1, 1\]"),
         ({"terminated": torch.zeros(N, 2)}, "'terminated' .* differ in batch shape"),
         ({"observation": torch.full((N, 2), math.nan)}, "'observation' holds NaN or infinity in 20 of 20"),
         ({"action": torch.full((N, 1), math.inf)}, "'action' holds NaN or infinity in 10 of 10"),

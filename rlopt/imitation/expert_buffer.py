@@ -224,7 +224,7 @@ def _flatten(rows: dict[str, Tensor]) -> dict[str, Tensor]:
     for name, value in rows.items():
         batch = value.shape[: len(shape) - 1]
         # Compared before flattening: [T, E] and [E, T] have as many rows, and would be paired wrongly.
-        if batch != shape[:-1] or value.ndim > len(shape) or (name == "terminated" and value.numel() != batch.numel()):
+        if batch != shape[:-1] or (name == "terminated" and value.numel() != batch.numel()):
             raise UserError(f"'{name}' {list(value.shape)} and 'observation' {list(shape)} differ in batch shape.")
     return {
         name: value.flatten() if name == "terminated" else value.flatten(0, len(shape) - 2)

@@ -1,0 +1,54 @@
+"""Where the work is done: the chosen device, and how many CPU threads suit it."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+import torch
+
+from rlopt.errors import UserError
+
+# One matrix product of an update below this many multiplications is done before a second thread has woken up.
+_WORTH_A_THREAD = 10_000_000
+
+
+def choose_device(name: str) -> torch.device:
+    """The device called `name`; CPU, with one warning line, for CUDA on a machine without it.
+
+    Raises UserError for a name that is no device and for a CUDA device that this machine does not have.
+    """
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UserError(f"--device {name!r} is no device: use cpu, cuda or cuda:0.") from error
+    if device.type not in ("cpu", "cuda"):
+        raise UserError(f"--device {name} is not supported: use cpu, cuda or cuda:0.")
+    if device.type == "cuda" and not torch.cuda.is_available():
+        logging.getLogger("rlopt").warning("No CUDA device found: training on the CPU (say --device cpu to choose it).")
+        return torch.device("cpu")
+    if device.type == "cuda" and device.index is not None and device.index >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        raise UserError(f"--device {name} does not exist: this machine has {count}, cuda:0 to cuda:{count - 1}.")
+    return device
+
+
+def set_up_cpu(num_seeds: int, batch_size: int, width: int) -> None:
+    """Flush denormals, and use one thread for small networks, all cores for large ones.
+
+    Threads that wait for work spin; on a busy machine small networks were ten times slower with two threads than with
+    one. A thread count that the user chose (OMP_NUM_THREADS) is left alone.
+
+    Args:
+        num_seeds: S.
+        batch_size: B.
+        width: of the widest hidden layer.
+    """
+    # Adam's second moments decay into numbers that the processor handles a hundred times slower than zero
+    torch.set_flush_denormal(True)
+    if "OMP_NUM_THREADS" not in os.environ:
+        large = num_seeds * batch_size * width**2 >= _WORTH_A_THREAD
+        torch.set_num_threads(_AVAILABLE_THREADS if large else 1)
+
+
+_AVAILABLE_THREADS = torch.get_num_threads()
