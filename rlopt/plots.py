@@ -201,7 +201,7 @@ def _curve(axes: Axes, name: str, x: ArrayLike, values: ArrayLike, colour: str) 
     axes.plot(points, table, color=colour, alpha=0.35, linewidth=0.7)
     axes.fill_between(points, low, high, color=colour, alpha=0.22, linewidth=0)
     axes.plot(points, middle, color=colour, linewidth=2.2, label=label)
-    axes.set_xlim(0, points[-1])
+    axes.set_xlim(0, max(float(np.max(np.asarray(line.get_xdata()))) for line in axes.lines))  # the longest curve
 
 
 def _log_scale(axes: Axes) -> None:

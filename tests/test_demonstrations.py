@@ -12,11 +12,10 @@ from rlopt.errors import UserError
 from rlopt.imitation.demonstrations import (
     TRANSITION_KEYS,
     Demonstrations,
-    from_minari,
     load_demonstrations,
     save_demonstrations,
-    to_minari,
 )
+from rlopt.imitation.minari import from_minari, to_minari
 
 
 def make(lengths=(3, 2), observation_size=2, action_size=1, **changes):

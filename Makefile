@@ -1,0 +1,36 @@
+# Two commands on a fresh machine: `make compare` and `make test`. Both install into .venv first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: install compare taste test lint slow clean
+
+# the versions that were tested are in constraints.txt; CONSTRAINTS= installs the newest that pyproject.toml allows
+CONSTRAINTS ?= -c constraints.txt
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS) -e ".[test]"
+	touch $@
+
+install: $(VENV)/.installed
+
+compare: install
+	$(BIN)/python scripts/04_compare_methods.py
+
+taste: install
+	$(BIN)/python scripts/04_compare_methods.py --expert-frames 30000 --ipmd-frames 20000 --bc-epochs 50 --num-seeds 3
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: install
+	$(BIN)/python -m pytest
+
+slow: install
+	$(BIN)/python -m pytest -m slow
+
+clean:
+	rm -rf $(VENV) *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
