@@ -203,7 +203,7 @@ PRESETS: dict[str, Preset] = {
     "Pendulum-v1": Preset(
         sac=_SMALL,
         bc={"hidden_sizes": (64, 64)},
-        training={"num_envs": 8, "steps_per_batch": 8, "updates_per_frame": 0.25, "warmup_frames": 1_000},
+        training={"num_envs": 8, "steps_per_batch": 8, "updates_per_frame": 0.5, "warmup_frames": 1_000},
     ),
 }
 """Environments with settings of their own; any other gets the dataclasses' defaults."""

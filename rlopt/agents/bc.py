@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from rlopt import losses
-from rlopt.agents.common import Info, Policy, adam, minimize
+from rlopt.adam import Adam
+from rlopt.agents.common import Info, Policy
 from rlopt.config import BCConfig
 from rlopt.networks import Actor, Standardizer, seed_generators
 from rlopt.transition import Transition
@@ -43,7 +44,7 @@ class BC:
         self.actor = Actor(observation_size, action_size, config.hidden_sizes, generators, standardize=True)
         self.actor.to(self.device)
         # a standard deviation that regression does not train has no gradient, and Adam leaves its weights alone
-        self.optimizer = adam(self.actor.parameters(), config.learning_rate, self.device)
+        self.optimizer = Adam(self.actor.parameters(), config.learning_rate)
         self.policy = Policy(self.actor)
 
     def fit_standardizer(self, mean: torch.Tensor, std: torch.Tensor) -> None:
@@ -56,7 +57,7 @@ class BC:
         """One gradient step of every seed on expert transitions `[S, B]`."""
         mean, _ = self.actor(batch.observation)
         bc_loss = losses.behavior_cloning_loss(mean, batch.action)
-        minimize(self.optimizer, bc_loss)
+        self.optimizer.minimize(bc_loss)
         return {"bc_loss": bc_loss.detach()}
 
     def state_dict(self) -> dict[str, Any]:

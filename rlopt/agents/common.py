@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -82,19 +81,6 @@ Gaussian = tuple[Tensor, Tensor]
 def sample_action(gaussian: Gaussian, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """a ~ pi(.|s) `[S, B, A]`, differentiable, and log pi(a|s) `[S, B]`."""
     return sample_tanh_gaussian(*gaussian, standard_normal(gaussian[0], generator))
-
-
-def adam(parameters: Iterable[Tensor], learning_rate: float, device: torch.device) -> torch.optim.Adam:
-    """Adam as one fused kernel; on CUDA its step count lives on the device, so that a graph can capture it."""
-    return torch.optim.Adam(list(parameters), lr=learning_rate, fused=True, capturable=device.type == "cuda")
-
-
-def minimize(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
-    """One step on the sum over seeds of `loss` `[S]`, with gradients for this optimiser's parameters alone."""
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    optimizer.zero_grad(set_to_none=True)
-    loss.sum().backward(inputs=parameters)
-    optimizer.step()
 
 
 @torch.no_grad()

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from rlopt import losses
-from rlopt.agents.common import Gaussian, Info, Policy, adam, minimize, polyak_update, sample_action
+from rlopt.adam import Adam
+from rlopt.agents.common import Gaussian, Info, Policy, polyak_update, sample_action
 from rlopt.config import SACConfig
 from rlopt.networks import Actor, CriticEnsemble, seed_generators
 from rlopt.transition import Transition
@@ -51,9 +52,9 @@ class SAC:
         initial = torch.full((num_seeds,), config.initial_alpha, device=self.device)
         self.log_alpha = initial.log().requires_grad_()  # [S]
 
-        self.critic_optimizer = adam(self.critic.parameters(), config.learning_rate, self.device)
+        self.critic_optimizer = Adam(self.critic.parameters(), config.learning_rate)
         # the policy and its temperature never share a parameter, so one optimiser steps both
-        self.actor_optimizer = adam([*self.actor.parameters(), self.log_alpha], config.learning_rate, self.device)
+        self.actor_optimizer = Adam([*self.actor.parameters(), self.log_alpha], config.learning_rate)
         self.generator = torch.Generator(self.device).manual_seed(seed)
         self.policy = Policy(self.actor)
 
@@ -80,7 +81,7 @@ class SAC:
 
         q = self.critic(batch.observation, batch.action)
         critic_loss = losses.critic_loss(q, target)
-        minimize(self.critic_optimizer, critic_loss)
+        self.critic_optimizer.minimize(critic_loss)
         return {"critic_loss": critic_loss.detach(), "q_mean": q.detach().mean((1, 2))}
 
     def improve_policy(self, observation: Tensor, mirror: Gaussian | None = None, inverse_eta: float = 0.0) -> Info:
@@ -96,7 +97,7 @@ class SAC:
         if mirror is not None:
             policy_loss = policy_loss + inverse_eta * losses.gaussian_kl(mean, log_std, *mirror).mean(-1)
         temperature_loss = losses.temperature_loss(self.log_alpha, log_prob, self.target_entropy)
-        minimize(self.actor_optimizer, policy_loss + temperature_loss)
+        self.actor_optimizer.minimize(policy_loss + temperature_loss)
         return {"policy_loss": policy_loss.detach(), "alpha": alpha, "entropy": -log_prob.detach().mean(-1)}
 
     @property

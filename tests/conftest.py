@@ -1,0 +1,90 @@
+"""What the core tests share: one thread, random transitions, and an environment whose every number is known."""
+
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+
+from rlopt.transition import Transition
+
+torch.set_num_threads(1)
+
+COUNTER = "rlopt-test/Counter-v0"
+COUNTER_LIMIT = 7
+
+
+class CounterEnv(gym.Env):
+    """After step t: observation (t, episode number, first action in the environment's units), reward t.
+
+    Terminates at step 4 of every even-numbered episode; odd ones run into the time limit of 7 steps.
+    """
+
+    observation_space = gym.spaces.Box(-np.inf, np.inf, (3,), np.float64)
+    action_space = gym.spaces.Box(np.array([-1.0, 0.0], np.float32), np.array([3.0, 10.0], np.float32))
+
+    def __init__(self) -> None:
+        self.t, self.episode = 0, -1
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[np.ndarray, dict]:
+        self.t, self.episode = 0, self.episode + 1
+        return np.array([0.0, self.episode, 0.0]), {}
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
+        self.t += 1
+        observation = np.array([self.t, self.episode, action[0]], np.float64)
+        return observation, float(self.t), self.episode % 2 == 0 and self.t == 4, False, {}
+
+
+gym.register(COUNTER, entry_point=CounterEnv, max_episode_steps=COUNTER_LIMIT)
+
+
+@pytest.fixture
+def counter_env() -> str:
+    return COUNTER
+
+
+@pytest.fixture
+def make_batch() -> Callable[..., Transition]:
+    """A function of (S, B): random transitions `[S, B]`, a fifth of them terminating."""
+
+    def make(num_seeds: int, batch: int, observation_size: int = 3, action_size: int = 1, seed: int = 0) -> Transition:
+        generator = torch.Generator().manual_seed(seed)
+
+        def normal(*shape: int) -> torch.Tensor:
+            return torch.randn(num_seeds, batch, *shape, generator=generator)
+
+        return Transition(
+            observation=normal(observation_size),
+            action=torch.tanh(normal(action_size)),
+            reward=normal(),
+            next_observation=normal(observation_size),
+            terminated=(torch.rand(num_seeds, batch, generator=generator) < 0.2).float(),
+        )
+
+    return make
+
+
+@pytest.fixture
+def assert_same_state() -> Callable[..., None]:
+    """A function of two state dicts: same keys, same values; bit for bit unless it is given tolerances."""
+
+    def check(a: Any, b: Any, where: str = "state", **tolerances: float) -> None:
+        if isinstance(a, dict):
+            assert a.keys() == b.keys(), where
+            for key in a:
+                check(a[key], b[key], f"{where}[{key!r}]", **tolerances)
+        elif isinstance(a, list):
+            assert len(a) == len(b), where
+            for index, pair in enumerate(zip(a, b, strict=True)):
+                check(*pair, f"{where}[{index}]", **tolerances)
+        elif isinstance(a, torch.Tensor) and tolerances:
+            torch.testing.assert_close(a, b, **tolerances, msg=lambda text: f"{where}: {text}")
+        elif isinstance(a, torch.Tensor):
+            assert torch.equal(a, b), f"{where} differs by up to {(a.double() - b.double()).abs().max()}"
+        else:
+            assert a == b, where
+
+    return check
