@@ -37,6 +37,7 @@ def add_online_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--warmup-frames", type=int, help="frames of random actions before the first update")
     group.add_argument("--learning-rate", type=float, help="Adam's step")
     group.add_argument("--hidden-size", type=int, help="width of the two hidden layers")
+    group.add_argument("--no-cuda-graph", action="store_true", help="on CUDA, launch every update by itself")
     group.add_argument("--matmul-precision", choices=("float32", "bfloat16"), help="of matrix products")
 
 
@@ -62,6 +63,7 @@ def online_settings(args: argparse.Namespace) -> dict[str, Any]:
         "matmul_precision": args.matmul_precision,
     }
     training = {name: getattr(args, name) for name in ("num_envs", "updates_per_frame", "warmup_frames")}
+    training["cuda_graph"] = False if args.no_cuda_graph else None
     return {"agent_settings": _given(agent), "training_settings": _given(training)}
 
 

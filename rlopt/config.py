@@ -152,6 +152,8 @@ class TrainingConfig:
     """Frames of random actions per seed before the first update."""
     buffer_size: int = 1_000_000
     """Transitions per seed that the replay buffer keeps."""
+    cuda_graph: bool = True
+    """On CUDA, run the updates of a collector batch as one captured graph."""
     eval_points: int = 10
     """Evaluations during training, evenly spaced."""
     eval_episodes: int = 10

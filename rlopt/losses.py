@@ -61,7 +61,7 @@ def critic_target(
 
     V_end is 0 for a reward that the environment gives, and the value of an absorbing state for a learned one.
     """
-    return reward + gamma * torch.where(terminated > 0, torch.as_tensor(terminal_value).to(next_value), next_value)
+    return reward + gamma * torch.where(terminated > 0, terminal_value, next_value)
 
 
 def critic_loss(q: Tensor, target: Tensor) -> Tensor:

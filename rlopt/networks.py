@@ -37,14 +37,24 @@ class StackedLinear(nn.Module):
         self.bias = uniform(1, out_features)  # [N, 1, out]
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
-        return torch.baddbmm(self.bias, x, self.weight)
+        return torch.baddbmm(self.bias.to(x.dtype), x, self.weight.to(x.dtype))
 
 
 class StackedMLP(nn.Module):
-    """N independent ReLU networks: `[N, B, sizes[0]] -> [N, B, sizes[-1]]`."""
+    """N independent ReLU networks: `[N, B, sizes[0]] -> [N, B, sizes[-1]]`, float32 in and out.
 
-    def __init__(self, sizes: Sequence[int], generators: Sequence[torch.Generator], copies: int = 1):
+    Matrix products and what lies between them are computed in `precision`; parameters stay float32.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        generators: Sequence[torch.Generator],
+        copies: int = 1,
+        precision: str = "float32",
+    ):
         super().__init__()
+        self.dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
         pairs = itertools.pairwise(sizes)
         layers = nn.ModuleList(StackedLinear(i, o, generators, copies) for i, o in pairs)
         self.layers = layers  # type: ignore[assignment]
@@ -53,9 +63,10 @@ class StackedMLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
         *hidden, last = self.layers
+        x = x.to(self.dtype)
         for layer in hidden:
             x = layer(x).relu_()  # in place: the product's backward does not read its output
-        return last(x)
+        return last(x).float()
 
     def input_gradient(self, x: Tensor) -> Tensor:
         """Gradient `[N, B, in]` of a single output with respect to the input, differentiable in the parameters.
@@ -65,14 +76,15 @@ class StackedMLP(nn.Module):
         """
         *hidden, last = self.layers
         masks = []
+        x = x.to(self.dtype)
         with torch.no_grad():
             for layer in hidden:
                 x = layer(x).relu_()
                 masks.append(x > 0)
-        gradient = last.weight.transpose(1, 2)  # [N, 1, hidden]
+        gradient = last.weight.transpose(1, 2).to(self.dtype)  # [N, 1, hidden]
         for layer, mask in zip(reversed(hidden), reversed(masks), strict=True):
-            gradient = torch.bmm(gradient * mask, layer.weight.transpose(1, 2))
-        return gradient
+            gradient = torch.bmm(gradient * mask, layer.weight.transpose(1, 2).to(self.dtype))
+        return gradient.float()
 
 
 class Standardizer(nn.Module):
@@ -107,10 +119,11 @@ class Actor(nn.Module):
         generators: Sequence[torch.Generator],
         *,
         standardize: bool = False,
+        precision: str = "float32",
     ):
         super().__init__()
         self.standardizer = Standardizer(observation_size) if standardize else nn.Identity()
-        self.mlp = StackedMLP([observation_size, *hidden_sizes, 2 * action_size], generators)
+        self.mlp = StackedMLP([observation_size, *hidden_sizes, 2 * action_size], generators, precision=precision)
 
     def forward(self, observation: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
         mean, raw = self.mlp(self.standardizer(observation)).chunk(2, dim=-1)
@@ -129,10 +142,12 @@ class CriticEnsemble(nn.Module):
         hidden_sizes: Sequence[int],
         generators: Sequence[torch.Generator],
         num_critics: int = 2,
+        precision: str = "float32",
     ):
         super().__init__()
         self.num_critics = num_critics
-        self.mlp = StackedMLP([observation_size + action_size, *hidden_sizes, 1], generators, copies=num_critics)
+        sizes = [observation_size + action_size, *hidden_sizes, 1]
+        self.mlp = StackedMLP(sizes, generators, num_critics, precision)
 
     def forward(self, observation: Tensor, action: Tensor) -> Tensor:  # noqa: D102
         x = torch.cat([observation, action], dim=-1)  # [S, B, O + A]
@@ -155,12 +170,13 @@ class RewardNet(nn.Module):
         hidden_sizes: Sequence[int],
         generators: Sequence[torch.Generator],
         inputs: str = "sa",
+        precision: str = "float32",
     ):
         super().__init__()
         self.inputs = inputs
         self.standardizer = Standardizer(observation_size)
         size = inputs.count("s") * observation_size + inputs.count("a") * action_size
-        self.mlp = StackedMLP([size, *hidden_sizes, 1], generators)
+        self.mlp = StackedMLP([size, *hidden_sizes, 1], generators, precision=precision)
 
     def features(self, observation: Tensor, action: Tensor, next_observation: Tensor) -> Tensor:
         """The network's input `[S, B, F]` for transitions (s, a, s')."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -51,12 +50,10 @@ class SeedReplayBuffer:
         elements = packed.reshape(self.num_seeds, -1, packed.shape[-1]).transpose(0, 1)  # [E*T, S, D]
         self.buffer.extend(elements.to(self.device, non_blocking=True))
 
-    def sample(self, num_updates: int, batch_size: int) -> Iterator[Transition]:
-        """Batches `[S, B]` for `num_updates` updates, all gathered at once, with replacement."""
+    def sample(self, num_updates: int, batch_size: int) -> torch.Tensor:
+        """Packed batches `[U, S, B, D]` for U updates, all gathered at once, with replacement."""
         packed = self.buffer.sample(num_updates * batch_size)
-        packed = packed.view(num_updates, batch_size, self.num_seeds, -1).transpose(1, 2).contiguous()
-        for batch in packed.unbind(0):  # [S, B, D]
-            yield Transition.unpack(batch, self.observation_size, self.action_size)
+        return packed.view(num_updates, batch_size, self.num_seeds, -1).transpose(1, 2).contiguous()
 
     def state_dict(self) -> dict[str, Any]:
         """The stored elements, oldest first, and the state of the index generator."""

@@ -26,6 +26,7 @@ from rlopt.imitation.expert_buffer import ExpertReplayBuffer
 from rlopt.replay import SeedReplayBuffer
 from rlopt.runlog import RunLog
 from rlopt.transition import Transition
+from rlopt.updates import make_updates
 
 
 @dataclass
@@ -112,6 +113,7 @@ def train_online(
         device=agent.device,
     )
     # before the first update there is nothing to evaluate
+    update = make_updates(agent, config.cuda_graph)
     evaluate_now = _every(config.frames, config.eval_points, max(frames, config.warmup_frames))
     save_now = _every(config.frames, config.checkpoint_points, frames)
     info: Info = {}
@@ -132,8 +134,8 @@ def train_online(
                 updates_due += config.frames_per_batch * config.updates_per_frame
                 num_updates = int(updates_due)
                 updates_due -= num_updates
-                for batch in replay.sample(num_updates, agent.config.batch_size):
-                    info = agent.update(batch)
+                if num_updates > 0:
+                    info = update(replay.sample(num_updates, agent.config.batch_size))
 
             if log is not None:
                 log.progress(min(frames, config.frames))

@@ -60,8 +60,14 @@ class IPMD:
 
         hidden_sizes = config.reward_hidden_sizes or config.hidden_sizes
         generators = seed_generators(_REWARD_STREAM + seed, num_seeds)
-        self.reward_net = RewardNet(observation_size, action_size, hidden_sizes, generators, config.reward_inputs)
-        self.reward_net.to(self.device)
+        self.reward_net = RewardNet(
+            observation_size,
+            action_size,
+            hidden_sizes,
+            generators,
+            inputs=config.reward_inputs,
+            precision=config.matmul_precision,
+        ).to(self.device)
         self.reward_optimizer = Adam(self.reward_net.parameters(), config.reward_learning_rate)
         self.reward_generator = torch.Generator(self.device).manual_seed(_REWARD_STREAM + seed)
 
@@ -89,6 +95,16 @@ class IPMD:
         mean, std = buffer.observation_statistics()
         self.reward_net.standardizer.fit(mean, std, self.config.min_observation_std)
         self.expert_buffer = buffer
+
+    @property
+    def needs_expert(self) -> bool:
+        """Whether an update learns from demonstrations."""
+        return not (self.config.use_environment_reward or self.config.freeze_reward)
+
+    @property
+    def generators(self) -> list[torch.Generator]:
+        """What an update draws from."""
+        return [*self.sac.generators, self.reward_generator]
 
     def sample_expert(self, batch_size: int | None = None) -> Transition:
         """Expert transitions `[S, B]` for one update. Raises UserError if there is no expert buffer."""

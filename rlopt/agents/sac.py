@@ -46,8 +46,9 @@ class SAC:
 
         generators = seed_generators(seed, num_seeds)
         sizes = (observation_size, action_size, config.hidden_sizes, generators)
-        self.actor = Actor(*sizes).to(self.device)
-        self.critic = CriticEnsemble(*sizes, num_critics=config.num_critics).to(self.device)
+        precision = config.matmul_precision
+        self.actor = Actor(*sizes, precision=precision).to(self.device)
+        self.critic = CriticEnsemble(*sizes, num_critics=config.num_critics, precision=precision).to(self.device)
         self.target_critic = deepcopy(self.critic).requires_grad_(False)
         initial = torch.full((num_seeds,), config.initial_alpha, device=self.device)
         self.log_alpha = initial.log().requires_grad_()  # [S]
@@ -99,6 +100,11 @@ class SAC:
         temperature_loss = losses.temperature_loss(self.log_alpha, log_prob, self.target_entropy)
         self.actor_optimizer.minimize(policy_loss + temperature_loss)
         return {"policy_loss": policy_loss.detach(), "alpha": alpha, "entropy": -log_prob.detach().mean(-1)}
+
+    @property
+    def generators(self) -> list[torch.Generator]:
+        """What an update draws from."""
+        return [self.generator]
 
     @property
     def alpha(self) -> Tensor:
