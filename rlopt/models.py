@@ -74,6 +74,8 @@ def take_seed(state: Any, index: int, num_seeds: int) -> Any:
             key: value if any(word in str(key) for word in shared) else take_seed(value, index, num_seeds)
             for key, value in state.items()
         }
+    if isinstance(state, list):
+        return [take_seed(value, index, num_seeds) for value in state]
     if isinstance(state, torch.Tensor) and state.ndim > 0:
         copies = len(state) // num_seeds
         return state[index * copies : (index + 1) * copies].clone()

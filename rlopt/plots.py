@@ -28,7 +28,7 @@ COLOURS = {"sac": "#0072B2", "ipmd": "#D55E00", "bc": "#009E73"}
 _OTHER_COLOURS = ("#CC79A7", "#E69F00", "#56B4E9", "#000000")
 NAMES = {"sac": "SAC", "ipmd": "IPMD", "bc": "BC"}
 _GREY = "#555555"
-_STYLE: Any = {
+STYLE: Any = {
     "font.size": 12,
     "axes.labelsize": 12,
     "axes.titlesize": 12,
@@ -77,7 +77,7 @@ def comparison_figure(results: Mapping[str, Any], path: Path | str) -> Figure:
     """
     methods = results["methods"]
     names = [name for name in NAMES if name in methods] + [name for name in methods if name not in NAMES]
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(2.6 + 1.7 * len(names), 5.0), layout="constrained")
         axes = figure.subplots()
         scores = {name: _floats(methods[name]["normalized_per_seed"]) for name in names}
@@ -120,7 +120,7 @@ def learning_curves_figure(
     labels = list(dict.fromkeys(curve.x_label for curve in curves.values()))
     losses = [name for name, curve in curves.items() if curve.loss is not None]
     widths = [1.7] + [1.0] * (len(labels) + len(losses) - 1)
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(1.2 + 3.4 * sum(widths), 4.4), layout="constrained")
         panels = figure.subplots(1, len(widths), width_ratios=widths, squeeze=False)[0]
         figure.get_layout_engine().set(wspace=0.06)  # type: ignore[union-attr,call-arg]  # else tick labels touch

@@ -1,0 +1,38 @@
+#!/usr/bin/env python3
+"""Which parts of IPMD matter? One thing changed at a time; finished runs are kept, so it can be stopped and go on."""
+
+from rlopt.cli import add_online_flags, make_parser, online_settings, run, run_options
+
+
+def main() -> None:
+    """Parse, study, print."""
+    parser = make_parser(__doc__, seed=42)
+    parser.add_argument("expert_data", help="expert_buffer.pt of step 1")
+    parser.add_argument("--names", nargs="+", help="ablations to run (default: all)")
+    parser.add_argument("--frames", type=int, default=30_000, help="environment frames per seed")
+    parser.add_argument("--demos", type=int, default=1, help="demonstrations to learn from")
+    parser.add_argument("--save-dir", default="study_results", help="results go to SAVE_DIR/ENV/")
+    add_online_flags(parser)
+    args = parser.parse_args()
+
+    from rlopt.studies import ABLATIONS, run_ablations
+
+    results = run_ablations(
+        args.expert_data,
+        names=args.names or tuple(ABLATIONS),
+        demos=args.demos,
+        frames=args.frames,
+        seed=args.seed,
+        num_seeds=args.num_seeds,
+        save_dir=args.save_dir,
+        options=run_options(args),
+        **online_settings(args),
+    )
+    for name, cell in results["ablations"].items():
+        low, high = cell["normalized_ci95"]
+        score = f"{cell['normalized_iqm']:6.3f} [{low:.3f}, {high:.3f}]"
+        print(f"{name:24}{score}  worst seed {min(cell['normalized_per_seed']):.3f}  reward r = {cell['pearson']:.2f}")
+
+
+if __name__ == "__main__":
+    run(main)
