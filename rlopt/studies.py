@@ -126,7 +126,7 @@ def study_demonstrations(
         train_offline(bc, experts, log=log, seeds=training.seeds)
         returns["bc"] = final_evaluation(bc, env_id)
 
-    results = {
+    results: dict[str, Any] = {
         **{"env": env_id, "counts": list(counts), "num_seeds": num_seeds, "subsample": subsample, "noise": noise},
         **{"expert_return": data.expert_return, "random_return": data.random_return, "frames": frames},
         "methods": {

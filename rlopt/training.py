@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from rlopt.agents.bc import BC
-from rlopt.agents.common import Info
+from rlopt.agents.common import ExpertSource, Info
 from rlopt.agents.ipmd import IPMD
 from rlopt.agents.sac import SAC
 from rlopt.checkpoint import load_safely, save_atomically
@@ -22,7 +22,6 @@ from rlopt.config import TrainingConfig
 from rlopt.devices import set_up_cpu
 from rlopt.errors import UserError
 from rlopt.evaluation import Evaluator
-from rlopt.imitation.expert_buffer import ExpertReplayBuffer
 from rlopt.replay import SeedReplayBuffer
 from rlopt.runlog import RunLog
 from rlopt.transition import Transition
@@ -163,7 +162,7 @@ def train_online(
 
 def train_offline(
     agent: BC,
-    expert: ExpertReplayBuffer,
+    expert: ExpertSource,
     *,
     evaluator: Evaluator | None = None,
     eval_points: int = 10,

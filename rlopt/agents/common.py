@@ -39,6 +39,9 @@ class Agent(Protocol):
 class ExpertSource(Protocol):
     """What agents ask of demonstrations; `rlopt.imitation.ExpertReplayBuffer` answers it for any source."""
 
+    def __len__(self) -> int:
+        """Transitions."""
+
     @property
     def observation_size(self) -> int:
         """O."""
