@@ -14,9 +14,17 @@ from rlopt.errors import UserError
 from rlopt.stages import RunOptions
 
 
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Tells defaults, but not that a flag that is not given is None or False."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        told = action.default is not None and action.default is not False
+        return super()._get_help_string(action) if told else action.help
+
+
 def make_parser(description: str, *, seed: int, device: str = "cuda:0") -> argparse.ArgumentParser:
     """A parser with the flags that every script has."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = argparse.ArgumentParser(description=description, formatter_class=_HelpFormatter)
     parser.add_argument("--device", default=device, help="cuda:0, cpu, ...; without CUDA the CPU is used")
     parser.add_argument("--seed", type=int, default=seed, help="seed i of a run uses SEED + i")
     parser.add_argument("--num-seeds", type=int, default=5, help="seeds trained at once, in one update")

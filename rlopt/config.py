@@ -224,9 +224,13 @@ PRESETS: dict[str, Preset] = {
 """Environments with settings of their own; any other gets the dataclasses' defaults."""
 
 
+VARIANTS = {"rlopt/LongPendulum-v1": "Pendulum-v1", "rlopt/HeavyHalfCheetah-v5": "HalfCheetah-v5"}
+"""Changed dynamics share the original's preset."""
+
+
 def preset(env_id: str) -> Preset:
     """The preset of an environment, or the general one."""
-    return PRESETS.get(env_id, _GENERAL)
+    return PRESETS.get(VARIANTS.get(env_id, env_id), _GENERAL)
 
 
 ConfigType = TypeVar("ConfigType")

@@ -22,6 +22,7 @@ from torchrl.data import Bounded, Composite, Unbounded
 from torchrl.data.tensor_specs import Binary
 from torchrl.envs import EnvBase
 
+from rlopt import variants as _variants  # noqa: F401  (registers them)
 from rlopt.errors import UserError
 
 
@@ -45,7 +46,8 @@ class EnvSpec:
 @contextmanager
 def _quiet_mujoco(env_id: str) -> Iterator[None]:
     """Send what MuJoCo's compiler says of gymnasium's model files to the log; a user cannot change those files."""
-    if "mujoco" not in str(gym.spec(env_id).entry_point):
+    entry_point = gym.spec(env_id).entry_point
+    if isinstance(entry_point, str) and "mujoco" not in entry_point:
         yield
         return
     import mujoco

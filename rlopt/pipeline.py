@@ -286,8 +286,8 @@ def compare_methods(
     directory = Path(save_dir) / env_id
     # every input is looked at now: an error after an hour of training helps nobody
     env_spec(env_id)
-    check_whole_episode(env_id, expert_frames)
-    check_whole_episode(env_id, ipmd_frames)
+    check_whole_episode(env_id, expert_frames, "--expert-frames")
+    check_whole_episode(env_id, ipmd_frames, "--ipmd-frames")
     require_positive(bc_epochs=bc_epochs, num_seeds=num_seeds, demos=demos)
     for frames in (expert_frames, ipmd_frames):
         configure(TrainingConfig, env_id, **{**(training_settings or {}), "frames": frames, "num_seeds": num_seeds})

@@ -81,6 +81,12 @@ def prepare_demonstrations(
     if noise < 0:
         raise UserError(f"--noise must not be negative, and is {noise}.")
     data = load_demonstrations(path, env_id=env_id)
+    spec = env_spec(env_id or data.env_id)
+    if (data.observation_size, data.action_size) != (spec.observation_size, spec.action_size):
+        raise UserError(
+            f"Expert buffer {path} says that it is from {data.env_id}, but has observation [{data.observation_size}], "
+            f"action [{data.action_size}], and the environment [{spec.observation_size}], [{spec.action_size}]."
+        )
     data = data if demos is None else data.first(demos)
     data = data if subsample == 1 else data.subsample(subsample)
     return data if noise == 0 else data.with_action_noise(noise, seed=0)
@@ -93,14 +99,14 @@ def require_positive(**counts: float) -> None:
             raise UserError(f"--{name.replace('_', '-')} must be positive, and is {value}.")
 
 
-def check_whole_episode(env_id: str, frames: int) -> None:
-    """Raise UserError if `frames` are not enough for one whole episode."""
-    require_positive(frames=frames)
+def check_whole_episode(env_id: str, frames: int, flag: str = "--frames") -> None:
+    """Raise UserError, naming `flag`, if `frames` are not enough for one whole episode."""
+    require_positive(**{flag.removeprefix("--"): frames})
     env_spec(env_id)
     limit = gym.spec(env_id).max_episode_steps
     if limit is not None and frames < limit:
         raise UserError(
-            f"{frames} frames are too few for one whole episode of {env_id} (up to {limit} steps): raise --frames."
+            f"{frames} frames are too few for one whole episode of {env_id} (up to {limit} steps): raise {flag}."
         )
 
 
@@ -130,7 +136,9 @@ def online_run(
     resume_at = None
     if resume is not None:
         state = load_safely(checkpoint, what="Checkpoint", hint="--resume takes the log folder of an interrupted run.")
-        resume_at = state["frames"] if isinstance(state, dict) and "frames" in state else None
+        if not isinstance(state, dict) or not {"agent", "replay", "history", "frames"} <= state.keys():
+            raise UserError(f"{checkpoint} is no checkpoint: --resume takes the log folder of an interrupted run.")
+        resume_at = state["frames"]
     with RunLog(
         directory,
         config=settings,
@@ -144,7 +152,7 @@ def online_run(
             yield log, {"checkpoint": checkpoint, "resume": None if resume is None else checkpoint}
         except KeyboardInterrupt:
             if checkpoint.exists():
-                log.info(f"Interrupted; checkpoint saved. Go on with --resume {directory}")
+                log.info(f"Interrupted; checkpoint saved. Go on with --resume {directory} (a comparison: --resume).")
             raise
     checkpoint.unlink(missing_ok=True)  # the model is saved: what remains is the replay buffer, and that is large
 
