@@ -94,5 +94,6 @@ def run(main: Callable[[], None]) -> None:
 
 
 def _complain(message: str, code: int) -> int:
-    print(f"error: {message}" if code == 2 else message, file=sys.stderr)
+    line = " ".join(message.split())  # torch's part of a message can have several
+    print(f"error: {line}" if code == 2 else line, file=sys.stderr)
     return code
