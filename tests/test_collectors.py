@@ -1,0 +1,164 @@
+"""Experience as TorchRL's collector delivers it, and the device it is meant for."""
+
+import itertools
+import logging
+
+import pytest
+import torch
+
+from rlopt.agents import SAC
+from rlopt.collectors import make_collector
+from rlopt.config import SACConfig
+from rlopt.devices import choose_device
+from rlopt.envs import as_seeds, env_spec
+from rlopt.errors import UserError
+from rlopt.replay import SeedReplayBuffer
+
+SEEDS, E, T = [5, 6, 7], 2, 4
+
+
+def build(env_id):
+    spec = env_spec(env_id)
+    config = SACConfig(hidden_sizes=(8,))
+    return SAC(config, spec.observation_size, spec.action_size, num_seeds=len(SEEDS), seed=SEEDS[0])
+
+
+def collect(env_id, batches, agent=None, random_frames=0, seeds=SEEDS, between=lambda: None):
+    """The first batches of a collector, `between` called after each."""
+    agent = agent or build(env_id)
+    collector = make_collector(
+        env_id,
+        agent.policy,
+        seeds=seeds,
+        num_envs=E,
+        steps_per_batch=T,
+        random_frames=random_frames,
+        device=torch.device("cpu"),
+    )
+    rollouts = []
+    for rollout in itertools.islice(collector, batches):
+        rollouts.append(rollout)
+        between()
+    collector.shutdown()
+    return rollouts
+
+
+def act_always(agent, action):
+    """Make the mean of every policy a saturated +-1 (`action`)."""
+    for parameter in agent.actor.mlp.layers[-1].parameters():
+        parameter.data.zero_()
+    agent.actor.mlp.layers[-1].bias.data[..., : agent.action_size] = 100.0 * action
+
+
+def test_batches_have_the_shape_of_seeds_copies_and_steps(counter_env):
+    for rollout in collect(counter_env, 3):
+        assert rollout.shape == (len(SEEDS) * E, T)
+        assert rollout["observation"].shape == (len(SEEDS) * E, T, 3)
+        assert rollout["action"].shape == (len(SEEDS) * E, T, 2)
+        assert rollout["next", "reward"].shape == (len(SEEDS) * E, T, 1)
+
+
+def test_the_buffer_holds_as_many_transitions_as_frames_collected(counter_env):
+    buffer = SeedReplayBuffer(1_000, 3, 2, num_seeds=len(SEEDS))
+    for count, rollout in enumerate(collect(counter_env, 3), start=1):
+        buffer.extend(rollout)
+        assert len(buffer) == count * E * T
+
+
+def test_steps_follow_one_another_across_batches(counter_env):
+    # rewards 1, 2, 3, 4 and termination, then 1 ... 7 and truncation, in every copy (conftest.py)
+    data = torch.cat(collect(counter_env, 4), dim=1)
+    assert data["next", "reward"].squeeze(-1).tolist() == [[*range(1, 5), *range(1, 8), *range(1, 5), 1]] * 6
+    done = data["next", "done"].squeeze(-1)
+    assert done.nonzero()[:, 1].tolist() == [3, 10, 14] * 6
+    same = (data["next", "observation"][:, :-1] == data["observation"][:, 1:]).all(-1)
+    assert torch.equal(same, ~done[:, :-1])  # and at an end the next episode's first observation follows
+    ended = data["next", "observation"][done].view(6, 3, 3)
+    assert ended[..., :2].tolist() == [[[4, 0], [7, 1], [4, 2]]] * 6  # the true last ones
+
+
+def test_batches_do_not_share_memory(counter_env):
+    first, second = collect(counter_env, 2)
+    assert first["observation"][0, 0].tolist() == [0, 0, 0]  # still, after the second
+    assert second["observation"][0, 0, :2].tolist() == [0, 1]
+
+
+def test_what_an_update_changes_is_what_collects(counter_env):
+    agent = build(counter_env)
+    act_always(agent, 1.0)
+    first, second = collect(counter_env, 2, agent, between=lambda: act_always(agent, -1.0))
+    assert torch.equal(first["action"], torch.ones(6, T, 2))
+    assert torch.equal(second["action"], -torch.ones(6, T, 2))
+
+
+def test_each_seed_is_driven_by_its_own_policy(counter_env):
+    agent = build(counter_env)
+    act_always(agent, torch.tensor([1.0, -1.0, 1.0]).view(3, 1, 1))
+    (rollout,) = collect(counter_env, 1, agent)
+    assert as_seeds(rollout["action"], 3).mean((1, 2, 3)).tolist() == [1, -1, 1]
+
+
+def test_the_policy_acts_at_random(counter_env):
+    (rollout,) = collect(counter_env, 1)
+    assert len(rollout["action"].flatten().unique()) == 6 * T * 2
+    assert rollout["action"].abs().max() <= 1
+
+
+def test_the_warm_up_is_uniform_and_whole_batches_long(counter_env):
+    agent = build(counter_env)
+    act_always(agent, 1.0)
+    torch.manual_seed(0)
+    # 9 frames per seed are two batches of 8
+    *random, policy = collect(counter_env, 3, agent, random_frames=9)
+    actions = torch.cat([rollout["action"] for rollout in random]).flatten()
+    assert actions.min() >= -1
+    assert actions.max() <= 1
+    # within 3.3 standard errors of a uniform distribution's moments, at 96 numbers
+    assert actions.mean().item() == pytest.approx(0, abs=0.2)
+    assert actions.var().item() == pytest.approx(1 / 3, abs=0.1)
+    assert torch.equal(policy["action"], torch.ones_like(policy["action"]))
+
+
+def test_collecting_is_reproducible():
+    def run(seeds):
+        torch.manual_seed(0)
+        return collect("Pendulum-v1", 2, build("Pendulum-v1"), random_frames=8, seeds=seeds)[1]
+
+    first, again, other = run(SEEDS), run(SEEDS), run([8, 9, 10])
+    assert all(torch.equal(first[key], again[key]) for key in ("observation", "action"))
+    assert not torch.equal(first["observation"], other["observation"])
+
+
+# ------------------------------------------------------------------------------------------------------------ devices
+
+
+def test_cpu_is_taken_without_a_word(caplog):
+    assert choose_device("cpu") == torch.device("cpu")
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("name", ["cuda", "cuda:0"])
+def test_without_cuda_there_is_one_warning_line(name, caplog, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with caplog.at_level(logging.INFO):
+        assert choose_device(name) == torch.device("cpu")
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert "CUDA" in record.getMessage()
+    assert "\n" not in record.getMessage()
+
+
+def test_with_cuda_a_device_must_exist(caplog, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert choose_device("cuda") == torch.device("cuda")
+    assert choose_device("cuda:1") == torch.device("cuda:1")
+    with pytest.raises(UserError, match=r"cuda:7 does not exist.*2"):
+        choose_device("cuda:7")
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("name", ["banana", "mps", ""])
+def test_what_is_no_device_is_refused(name):
+    with pytest.raises(UserError, match=f"--device '?{name}.*use cpu, cuda"):
+        choose_device(name)

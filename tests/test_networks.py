@@ -1,0 +1,73 @@
+"""Stacked networks: independent copies, torch's initialisation, the explicit input gradient."""
+
+import math
+
+import pytest
+import torch
+
+from rlopt.networks import CriticEnsemble, RewardNet, StackedLinear, StackedMLP, Standardizer, seed_generators
+
+
+def test_a_stack_is_so_many_networks():
+    mlp = StackedMLP([4, 8, 8, 2], seed_generators(0, 3))
+    x = torch.randn(3, 5, 4)
+    out = mlp(x.clone())
+    for n in range(3):
+        y = x[n]
+        for i, layer in enumerate(mlp.layers):
+            y = y @ layer.weight[n] + layer.bias[n]
+            y = y.relu() if i < 2 else y
+        torch.testing.assert_close(out[n], y)
+
+
+def test_weights_start_as_in_torch_linear():
+    layer = StackedLinear(100, 200, seed_generators(0, 2))
+    bound = 1 / math.sqrt(100)
+    assert layer.weight.abs().max() <= bound
+    # a uniform distribution on [-b, b] has the standard deviation b / sqrt(3)
+    assert layer.weight.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.02)
+
+
+def test_critics_of_a_seed_see_the_same_input_and_differ():
+    critic = CriticEnsemble(3, 1, (8,), seed_generators(0, 2), num_critics=2)
+    observation, action = torch.randn(2, 5, 3), torch.randn(2, 5, 1)
+    q = critic(observation, action)
+    assert q.shape == (2, 2, 5)
+    x = torch.cat([observation, action], -1)
+    for s in range(2):
+        for k in range(2):
+            first, last = critic.mlp.layers
+            n = 2 * s + k
+            hidden = (x[s] @ first.weight[n] + first.bias[n]).relu()
+            torch.testing.assert_close(q[s, k], (hidden @ last.weight[n] + last.bias[n]).squeeze(-1))
+    assert not torch.equal(q[:, 0], q[:, 1])
+
+
+def test_input_gradient_is_autograds_and_so_is_its_derivative():
+    net = RewardNet(4, 2, (16, 16), seed_generators(0, 3), inputs="sa")
+    x = torch.randn(3, 7, 6, requires_grad=True)
+    (reference,) = torch.autograd.grad(net(x).sum(), x, create_graph=True)
+    explicit = net.input_gradient(x)
+    torch.testing.assert_close(explicit, reference)
+    weights = [layer.weight for layer in net.mlp.layers]
+    for ours, theirs in zip(
+        torch.autograd.grad(explicit.square().sum(), weights),
+        torch.autograd.grad(reference.square().sum(), weights),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_bfloat16_products_stay_close_and_return_float32():
+    full = StackedMLP([4, 32, 32, 1], seed_generators(0, 2))
+    half = StackedMLP([4, 32, 32, 1], seed_generators(0, 2), precision="bfloat16")
+    x = torch.randn(2, 64, 4)
+    assert half(x).dtype == torch.float32
+    difference = (full(x) - half(x)).abs().max()
+    assert 0 < difference < 0.02  # other arithmetic, the same function
+
+
+def test_standardizer_floors_a_spread_that_is_no_scale():
+    standardizer = Standardizer(2)
+    standardizer.fit(torch.tensor([1.0, 1.0]), torch.tensor([4.0, 1e-6]), min_std=1.0)
+    torch.testing.assert_close(standardizer(torch.tensor([[9.0, 1.5]])), torch.tensor([[2.0, 0.5]]))

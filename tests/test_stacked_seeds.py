@@ -1,0 +1,142 @@
+"""S seeds in one update: each gets what it would get alone, and none touches another."""
+
+import pytest
+import torch
+
+from rlopt.agents import BC, IPMD, SAC
+from rlopt.config import BCConfig, IPMDConfig, SACConfig
+from rlopt.models import take_seed
+from rlopt.transition import Transition
+
+S, B, UPDATES, SEED = 3, 16, 8, 11
+HIDDEN = {"hidden_sizes": (16, 16), "learning_rate": 1e-3}
+# every branch of an update: the mirror step is renewed within the updates, and both criteria are tried
+KINDS = {
+    "sac": (SAC, SACConfig(**HIDDEN)),
+    "ipmd": (IPMD, IPMDConfig(**HIDDEN, inverse_eta=0.5, mirror_period=3)),
+    "ipmd_average_reward": (IPMD, IPMDConfig(**HIDDEN, average_reward=True, reward_inputs="sas")),
+    "bc": (BC, BCConfig(**HIDDEN)),
+}
+
+each_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+def build(kind, num_seeds=S, seed=SEED):
+    agent_type, config = KINDS[kind]
+    agent = agent_type(config, 3, 2, num_seeds=num_seeds, seed=seed)
+    if isinstance(agent, IPMD):
+        agent.reward_net.standardizer.fit(torch.tensor([0.1, 0.2, 0.3]), torch.tensor([2.0, 1.0, 3.0]), 0.1)
+    return agent
+
+
+@pytest.fixture
+def batches(make_batch):
+    """A pair (policy's, expert's) of batches `[S, B]` for every update."""
+    return [(make_batch(S, B, 3, 2, seed=2 * i), make_batch(S, B, 3, 2, seed=2 * i + 1)) for i in range(UPDATES)]
+
+
+def train(agent, batches, seeds=slice(None)):
+    """What each update on these seeds' part of the batches reported."""
+    parts = [[Transition(*(value[seeds] for value in batch)) for batch in pair] for pair in batches]
+    return [agent.update(*pair) if isinstance(agent, IPMD) else agent.update(pair[0]) for pair in parts]
+
+
+@pytest.fixture
+def share_noise(monkeypatch):
+    """A function of seeds: from then on they get their slices of noise `[S, ...]` that is the same at every call of it."""
+    randn, rand = torch.randn, torch.rand
+
+    def start(seeds):
+        generator = torch.Generator().manual_seed(0)
+        monkeypatch.setattr(
+            "rlopt.agents.common.standard_normal",
+            lambda like, own: randn(S, *like.shape[1:], generator=generator)[seeds],
+        )
+        monkeypatch.setattr(torch, "rand", lambda num_seeds, *shape, **own: rand(S, *shape, generator=generator)[seeds])
+
+    return start
+
+
+@each_kind
+@pytest.mark.parametrize("index", range(S))
+def test_each_seed_gets_what_it_gets_alone(kind, index, batches, share_noise, assert_same_state):
+    stacked, lone = build(kind), build(kind, num_seeds=1)
+    lone.load_state_dict(take_seed(stacked.state_dict(), index, S))
+    mine = slice(index, index + 1)
+    share_noise(slice(None))
+    stacked_info = train(stacked, batches)
+    share_noise(mine)
+    lone_info = train(lone, batches, mine)
+
+    assert_same_state(take_seed(stacked.state_dict(), index, S), lone.state_dict(), atol=1e-5, rtol=1e-4)
+    for together, alone in zip(stacked_info, lone_info, strict=True):
+        for name, value in together.items():
+            torch.testing.assert_close(value[mine], alone[name], atol=1e-4, rtol=1e-4)
+
+
+@each_kind
+def test_a_seed_does_not_touch_the_others(kind, batches):
+    def spoil(batch):
+        spoilt = [value.clone() for value in batch]
+        for value in spoilt:
+            value[1] = 0.5 * value[1] + 0.25
+        return Transition(*spoilt)
+
+    plain, other = build(kind), build(kind)
+    plain_info = train(plain, batches)
+    other_info = train(other, [(spoil(batch), spoil(expert)) for batch, expert in batches])
+
+    for index in range(S):
+        first, second = (take_seed(agent.actor.state_dict(), index, S) for agent in (plain, other))
+        assert all(torch.equal(value, second[name]) for name, value in first.items()) is (index != 1)
+    for before, after in zip(plain_info, other_info, strict=True):
+        for name, value in before.items():
+            assert torch.equal(value[[0, 2]], after[name][[0, 2]]), name
+
+
+@each_kind
+def test_initial_weights_are_those_of_the_seed_alone(kind):
+    stacked = build(kind)
+    for index in range(S):
+        lone = build(kind, num_seeds=1, seed=SEED + index)
+        for network in ("actor", "reward_net") if isinstance(lone, IPMD) else ("actor",):
+            mine = take_seed(getattr(stacked, network).state_dict(), index, S)
+            for name, value in getattr(lone, network).state_dict().items():
+                assert torch.equal(value, mine[name]), name
+
+
+def test_initial_critics_differ_and_are_those_of_the_seed_alone():
+    stacked = build("sac").critic.state_dict()
+    for index in range(S):
+        lone = build("sac", num_seeds=1, seed=SEED + index).critic.state_dict()
+        mine = take_seed(stacked, index, S)
+        assert all(torch.equal(value, mine[name]) for name, value in lone.items())
+    for value in stacked.values():  # [S*K, ...], and no two alike
+        assert len(value.flatten(1).unique(dim=0)) == 2 * S
+
+
+def test_initial_weights_are_those_of_linear_layers():
+    # as torch.nn.Linear: uniform in +-1/sqrt(in), here of 16 inputs +-0.25
+    weight, bias = build("sac").actor.mlp.layers[1].weight, build("sac").actor.mlp.layers[1].bias
+    for values in (weight, bias):
+        assert 0.22 < values.abs().max() <= 0.25
+    assert weight.var().item() == pytest.approx(0.25**2 / 3, rel=0.1)
+
+
+def test_take_seed_of_a_known_state():
+    state = {
+        "critic": torch.arange(12.0).reshape(6, 2),  # S * K = 6 rows
+        "log_alpha": torch.tensor([0.0, 1.0, 2.0]),
+        "optimizer": {"means": [torch.tensor([[0.0], [1.0], [2.0]])], "step": torch.tensor(5.0)},
+        "standardizer.mean": torch.arange(3.0),
+        "generator": torch.arange(9),
+        "name": "sac",
+    }
+    taken = take_seed(state, 1, 3)
+    assert taken["critic"].tolist() == [[4, 5], [6, 7]]
+    assert taken["log_alpha"].tolist() == [1]
+    assert taken["optimizer"]["means"][0].tolist() == [[1]]
+    assert taken["optimizer"]["step"] == 5
+    assert taken["standardizer.mean"].tolist() == [0, 1, 2]
+    assert taken["generator"].tolist() == list(range(9))
+    assert taken["name"] == "sac"
