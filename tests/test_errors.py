@@ -506,7 +506,8 @@ def test_ctrl_c_saves_a_checkpoint_to_go_on_from(script, agent_type, kind, call,
     assert "Traceback" not in err
     assert f"--resume {folder}" in err
     assert err.splitlines()[-1] == "interrupted."
-    assert torch.load(folder / "checkpoint.pt", weights_only=True)["frames"] > 64
+    # 4 updates at 64 frames and at every 16 behind: the 61st is at 304, and the checkpoint of even intervals at 256
+    assert torch.load(folder / "checkpoint.pt", weights_only=True)["frames"] == 304
     assert not Path("expert_data", counter_env, "expert_buffer.pt").exists()
 
     code, _, err = call(*short(script, "--resume", folder))

@@ -80,6 +80,13 @@ def test_returns_and_lengths_by_hand(counter_env):
     evaluator.close()
 
 
+def test_copies_end_on_their_own(counter_env):
+    evaluator = Evaluator(counter_env, num_seeds=S, episodes=2)
+    evaluator.envs[1].reset()  # one copy is an episode ahead: it goes on to the time limit when the others terminate
+    assert evaluator(agent(counter_env).policy).tolist() == [[10, 28], [10, 10]]
+    evaluator.close()
+
+
 def test_everyone_starts_from_the_same_states(pendulum):
     by_seed = pendulum.record(agent("Pendulum-v1").policy)
     starts = np.array([[episode.observation[0] for episode in episodes] for episodes in by_seed])

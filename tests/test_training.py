@@ -8,6 +8,7 @@ import torch
 
 from rlopt.agents import BC, IPMD, SAC
 from rlopt.checkpoint import load_safely
+from rlopt.collectors import make_collector
 from rlopt.config import BCConfig, IPMDConfig, SACConfig, TrainingConfig
 from rlopt.errors import UserError
 from rlopt.evaluation import evaluate
@@ -213,6 +214,24 @@ def test_resuming_a_finished_run_adds_nothing(counter_env, tmp_path, assert_same
     assert_same_state(agent.state_dict(), load_safely(checkpoint, what="Checkpoint")["agent"])
 
 
+@pytest.mark.parametrize(("stopped_at", "random_frames"), [(None, 20), (10, 10), (40, 0)])
+def test_the_warm_up_is_not_begun_again(counter_env, tmp_path, monkeypatch, stopped_at, random_frames):
+    checkpoint = None
+    if stopped_at is not None:
+        checkpoint = tmp_path / "checkpoint.pt"
+        short = settings(frames=stopped_at, warmup_frames=5)
+        train_online(sac(), counter_env, short, evaluator=ConstantEvaluator(), checkpoint=checkpoint)
+    asked_for = []
+
+    def spy(*args, **kwargs):
+        asked_for.append(kwargs["random_frames"])
+        return make_collector(*args, **kwargs)
+
+    monkeypatch.setattr("rlopt.training.make_collector", spy)
+    train_online(sac(), counter_env, settings(), evaluator=ConstantEvaluator(), resume=checkpoint)
+    assert asked_for == [random_frames]
+
+
 def test_what_cannot_be_resumed(counter_env, tmp_path):
     checkpoint = tmp_path / "checkpoint.pt"
     with pytest.raises(UserError, match="Checkpoint not found"):
@@ -243,6 +262,14 @@ def test_a_loss_that_is_not_finite_stops_training(counter_env, tmp_path, eval_po
             checkpoint=checkpoint,
         )
     assert load_safely(checkpoint, what="Checkpoint")["frames"] == 40
+
+
+def test_a_loss_that_is_not_finite_stops_training_without_a_checkpoint_too(counter_env):
+    agent, evaluator = sac(), ConstantEvaluator()
+    spy_on_updates(agent, lambda number, info: {**info, "alpha": torch.tensor([math.inf, 1.0])})
+    with pytest.raises(NotFiniteError, match="at 40 frames: alpha is not finite for seed number 0"):
+        train_online(agent, counter_env, settings(), evaluator=evaluator)
+    assert evaluator.calls == 0
 
 
 def test_check_finite_names_quantity_and_seeds():

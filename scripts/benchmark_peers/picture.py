@@ -1,0 +1,103 @@
+"""`throughput.png`: bars of whole training, and updates against the number of seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+from rlopt.plots import COLOURS, save_figure
+
+Row = Mapping[str, Any]
+OWN, OWN_BFLOAT16, OTHER, GREY = COLOURS["sac"], "#56B4E9", "#B0B0B0", "#555555"
+STYLE: Any = {
+    "font.size": 11,
+    "axes.titlesize": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+}
+
+
+def draw(results: Mapping[str, Any], path: Path) -> Figure | None:
+    """A column of bars for each environment, a row for each size, and the sweep at the right; None: nothing to draw."""
+    training, sweep = results.get("training", []), results.get("sweep", [])
+    envs = list(dict.fromkeys(row["env_id"] for row in training))
+    sizes = list(dict.fromkeys((row["width"], row["batch_size"]) for row in training))
+    columns = len(envs) + bool(sweep)
+    if not columns:
+        return None
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(5.2 * columns, 3.6 * max(1, len(sizes))), layout="constrained")
+        figure.get_layout_engine().set(hspace=0.06, wspace=0.04)  # type: ignore[union-attr, call-arg]
+        grid = figure.add_gridspec(max(1, len(sizes)), columns)
+        for i, size in enumerate(sizes):
+            for j, env_id in enumerate(envs):
+                rows = [r for r in training if (r["env_id"], r["width"], r["batch_size"]) == (env_id, *size)]
+                axes = figure.add_subplot(grid[i, j])
+                axes.set_title(f"{env_id}, 2 x {size[0]} units, batch {size[1]}", loc="left")
+                _bars(axes, [row for row in rows if "missing" not in row])
+        if sweep:
+            _lines(figure.add_subplot(grid[:, -1]), sweep)
+        figure.supxlabel(results["machine"], fontsize=8, color=GREY)
+        save_figure(figure, path)
+        return figure
+
+
+def _bars(axes: Axes, rows: Sequence[Row]) -> None:
+    """Median frames per second; the line spans the slowest and the fastest round."""
+    rates = [row["frames_per_second"] for row in rows]
+    middles = [median(values) for values in rates]
+    own = {"float32": OWN, "bfloat16": OWN_BFLOAT16}
+    colours = [own[row["matmul_precision"]] if row["contestant"].startswith("rlopt") else OTHER for row in rows]
+    spread = [
+        [middle - min(values) for middle, values in zip(middles, rates, strict=True)],
+        [max(values) - middle for middle, values in zip(middles, rates, strict=True)],
+    ]
+    axes.barh(range(len(rows)), middles, 0.7, color=colours, xerr=spread, ecolor="black", error_kw={"lw": 1})
+    for place, (middle, values) in enumerate(zip(middles, rates, strict=True)):
+        axes.annotate(
+            f"{middle:,.0f}",
+            (max(values), place),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+        )
+    axes.set_yticks(range(len(rows)), [row["contestant"] for row in rows])
+    axes.invert_yaxis()
+    axes.tick_params(axis="y", length=0)
+    axes.margins(x=0.15)
+    axes.set_xlim(left=0)
+    axes.set_xlabel("Frames per second, all seeds, one update each")
+
+
+def _lines(axes: Axes, rows: Sequence[Row]) -> None:
+    """Updates per second summed over seeds, for the smallest and the largest networks and batches."""
+    precision = rows[0]["precision"]
+    rows = [row for row in rows if row["precision"] == precision]
+    sizes = sorted({(row["width"], row["batch_size"]) for row in rows if row["width"] == row["batch_size"]})
+    for (width, batch_size), style in zip(sizes, ("--", "-"), strict=False):
+        for name in ("sac", "ipmd", "bc"):
+            own = [row for row in rows if (row["width"], row["batch_size"]) == (width, batch_size)]
+            seeds = [row["num_seeds"] for row in own]
+            rates = [row["num_seeds"] / median(row[f"{name}_seconds"]) for row in own]
+            label = f"{name.upper()}, 2 x {width}, batch {batch_size}"
+            axes.plot(seeds, rates, style, marker="o", markersize=4, color=COLOURS[name], label=label)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xticks(sorted({row["num_seeds"] for row in rows}))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.grid(color="#DDDDDD", linewidth=0.6)
+    axes.set_title(f"rlopt's updates alone, {precision}", loc="left")
+    axes.set_xlabel("Seeds trained in one update, S")
+    axes.set_ylabel("Seed-updates per second")
+    axes.legend(fontsize=9)

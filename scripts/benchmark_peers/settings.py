@@ -1,0 +1,56 @@
+"""What is trained, and how long it is measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a contestant trains; all of them at one update per frame."""
+
+    env_id: str
+    batch_size: int
+    width: int
+    """Of two hidden layers, of actor and critics."""
+    warmup_frames: int
+    """Random actions before the first update, per seed."""
+    buffer_size: int = 100_000
+    num_seeds: int = 1
+    """rlopt alone trains more than one."""
+    block: int = 1
+    """Frames between two blocks of as many updates, where the contestant lets it be chosen."""
+    matmul_precision: str = "float32"
+    """rlopt alone has another."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """How long measurements take."""
+
+    rounds: int
+    frames: int
+    """Of a contestant's turn, summed over seeds and rounded up to whole blocks."""
+    warmup_frames: int
+    """Of random actions, per seed."""
+    seconds: float
+    """Of a turn in the tables of rlopt alone."""
+    sweep_seeds: tuple[int, ...]
+    sweep_sizes: tuple[int, ...]
+    """Widths, and batch sizes."""
+    copies: tuple[int, ...]
+    """Of the environment, in the table of collection."""
+
+
+FULL = Effort(
+    rounds=5,
+    frames=512,
+    warmup_frames=2_000,
+    seconds=0.3,
+    sweep_seeds=(1, 2, 5, 10, 20),
+    sweep_sizes=(64, 256),
+    copies=(1, 5, 20, 64),
+)
+QUICK = Effort(
+    rounds=2, frames=64, warmup_frames=64, seconds=0.01, sweep_seeds=(1, 2), sweep_sizes=(64,), copies=(1, 5)
+)
