@@ -87,7 +87,7 @@ def run(main: Callable[[], None]) -> None:
     except UserError as error:
         sys.exit(_complain(str(error), 2))
     except torch.OutOfMemoryError:
-        message = "CUDA is out of memory: lower --batch-size, --expert-batch-size or --num-seeds."
+        message = "CUDA is out of memory: lower --batch-size, --num-seeds or, in step 2, --expert-batch-size."
         sys.exit(_complain(message, 2))
     except KeyboardInterrupt:
         sys.exit(_complain("interrupted.", 130))

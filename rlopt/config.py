@@ -19,7 +19,7 @@ def _require(condition: bool, message: str) -> None:
 def _require_positive(config: Any, *names: str) -> None:
     for name in names:
         value = getattr(config, name)
-        _require(value > 0, f"{name} must be positive, and is {value}.")
+        _require(0 < value < float("inf"), f"{name} must be positive and finite, and is {value}.")
 
 
 def _require_hidden(hidden_sizes: tuple[int, ...], name: str) -> None:

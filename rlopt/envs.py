@@ -6,6 +6,7 @@ Inside the library actions lie in [-1, 1] and everything is float32; both change
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -63,12 +64,14 @@ def _quiet_mujoco(env_id: str) -> Iterator[None]:
 def make_env(env_id: str) -> gym.Env:
     """One gymnasium environment. Raises UserError, with gymnasium's suggestion, where the id is unknown."""
     try:
-        with _quiet_mujoco(env_id):
+        with _quiet_mujoco(env_id), warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of old versions, which a user asked for by name
             return gym.make(env_id, disable_env_checker=True)
     except gym.error.DependencyNotInstalled as error:
         raise UserError(f"Environment {env_id} needs a package that is not installed: {error}") from error
-    except (gym.error.Error, ModuleNotFoundError) as error:
-        raise UserError(f"Environment {env_id!r} cannot be made: {str(error).rstrip('.')}.") from error
+    except (gym.error.Error, ImportError) as error:  # ImportError: versions that gymnasium has retired
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise UserError(f"Environment {env_id!r} cannot be made: {reason}" + "." * (reason[-1:] != "?")) from error
 
 
 @cache

@@ -12,6 +12,7 @@ from rlopt.checkpoint import check_writable, load_safely, save_atomically
 from rlopt.config import BCConfig, IPMDConfig, SACConfig, TrainingConfig, configure
 from rlopt.devices import choose_device
 from rlopt.envs import env_spec
+from rlopt.errors import UserError
 from rlopt.evaluation import Evaluator, select_policy
 from rlopt.imitation.demonstrations import load_demonstrations, save_demonstrations
 from rlopt.imitation.expert_buffer import ExpertReplayBuffer
@@ -208,6 +209,8 @@ def train_bc(
     """
     device = choose_device(options.device)
     require_positive(eval_episodes=eval_episodes, num_seeds=num_seeds)
+    if seed < 0:
+        raise UserError(f"--seed must not be negative, and is {seed}.")
     data = prepare_demonstrations(expert_data, env_id, demos, subsample, noise)
     env_id = env_id or data.env_id
     config = configure(BCConfig, env_id, epochs=epochs, batch_size=batch_size, learning_rate=lr)

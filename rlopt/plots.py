@@ -232,7 +232,8 @@ def _return_limits(curves: Any, expert_return: float, random_return: float) -> t
     lead = abs(expert_return - random_return)
     low = max(every.min(), min(expert_return, random_return) - lead)
     high = min(every.max(), max(expert_return, random_return) + lead)
-    return low - 0.05 * (high - low), high + 0.05 * (high - low)
+    margin = 0.05 * (high - low) or 1.0  # everyone may score the same
+    return low - margin, high + margin
 
 
 def _tick_label(name: str, method: Mapping[str, Any]) -> str:

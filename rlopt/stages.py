@@ -139,6 +139,7 @@ def online_run(
         if not isinstance(state, dict) or not {"agent", "replay", "history", "frames"} <= state.keys():
             raise UserError(f"{checkpoint} is no checkpoint: --resume takes the log folder of an interrupted run.")
         resume_at = state["frames"]
+        check_same_agent(directory / "config.json", settings)
     with RunLog(
         directory,
         config=settings,
@@ -155,6 +156,21 @@ def online_run(
                 log.info(f"Interrupted; checkpoint saved. Go on with --resume {directory} (a comparison: --resume).")
             raise
     checkpoint.unlink(missing_ok=True)  # the model is saved: what remains is the replay buffer, and that is large
+
+
+def check_same_agent(path: Path, settings: Mapping[str, Any]) -> None:
+    """Raise UserError if the run whose config.json this is trained another agent than `settings` describe."""
+    if not path.exists():
+        return
+    old, new = json.loads(path.read_text())["config"], to_json(settings)
+    for config in (old, new):
+        training = config.pop("training", {})
+        config["seeds"] = [training.get("seed"), training.get("num_seeds")]
+    for name in ("env", "seeds", "agent"):
+        if old.get(name) != new[name]:
+            raise UserError(
+                f"The run in {path.parent} had other settings ({name}: {old.get(name)}): resume it with the same ones."
+            )
 
 
 def interrupted_run(parent: Path, settings: Mapping[str, Any]) -> Path | None:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -60,7 +59,7 @@ def check_finite(info: Info, when: str) -> None:
         if bad:
             raise NotFiniteError(
                 f"Training stopped {when}: {name} is not finite for seed number {', '.join(map(str, bad))}. "
-                "The last good checkpoint is kept; a smaller learning rate may help."
+                "Checkpoints saved before are kept; a smaller learning rate may help."
             )
 
 
@@ -88,19 +87,18 @@ def train_online(
     Raises:
         NotFiniteError: a loss became NaN or infinite; the last good checkpoint is kept.
     """
-    started = time.perf_counter()
     set_up_cpu(agent.num_seeds, agent.config.batch_size, max(agent.config.hidden_sizes))
-    history, frames = History("frames"), 0
-    sizes = (agent.observation_size, agent.action_size)
-    capacity = min(config.buffer_size, config.frames + config.frames_per_batch)
-    replay = SeedReplayBuffer(capacity, *sizes, num_seeds=agent.num_seeds, seed=config.seed, device=agent.device)
-    if resume is not None:
-        frames = _restore(resume, agent, replay, history)
-        started -= history.wall_seconds
-    owned = evaluator is None
-    evaluator = evaluator or Evaluator(
-        env_id, num_seeds=agent.num_seeds, episodes=config.eval_episodes, device=agent.device
+    replay = SeedReplayBuffer(
+        min(config.buffer_size, config.frames + config.frames_per_batch),
+        agent.observation_size,
+        agent.action_size,
+        num_seeds=agent.num_seeds,
+        seed=config.seed,
+        device=agent.device,
     )
+    history = History("frames")
+    frames = 0 if resume is None else _restore(resume, agent, replay, history)
+    monitor = _Monitor(agent, env_id, config, replay, history, frames, evaluator, log, checkpoint)
     torch.manual_seed(config.seed + frames)  # the random warm-up's actions
     collector = make_collector(
         env_id,
@@ -111,53 +109,84 @@ def train_online(
         random_frames=max(0, config.warmup_frames - frames),
         device=agent.device,
     )
-    # before the first update there is nothing to evaluate
     update = make_updates(agent, config.cuda_graph)
-    evaluate_now = _every(config.frames, config.eval_points, max(frames, config.warmup_frames))
-    save_now = _every(config.frames, config.checkpoint_points, frames)
-    info: Info = {}
     updates_due = 0.0
-
-    def save() -> None:
-        history.wall_seconds = time.perf_counter() - started
-        if checkpoint is not None:
-            check_finite(info, f"at {frames} frames")
-            save_atomically(checkpoint, _state(agent, replay, history, frames))
-
     try:
-        for rollout in collector:
-            replay.extend(rollout)
+        while frames < config.frames:
+            replay.extend(collector.next())
             frames += config.frames_per_batch
-
             if frames >= config.warmup_frames:
                 updates_due += config.frames_per_batch * config.updates_per_frame
-                num_updates = int(updates_due)
-                updates_due -= num_updates
-                if num_updates > 0:
-                    info = update(replay.sample(num_updates, agent.config.batch_size))
-
-            if log is not None:
-                log.progress(min(frames, config.frames))
-            if evaluate_now(frames):
-                check_finite(info, f"at {frames} frames")
-                returns = evaluator(agent.policy)
-                history.add(frames, returns, info)
-                if log is not None:
-                    log.progress(min(frames, config.frames), **{"return": float(returns.mean())})
-                    log.metrics(metrics_row("frames", frames, started, returns, info, config.seeds))
-            if save_now(frames):
-                save()
-            if frames >= config.frames:
-                break
+            if updates_due >= 1:
+                num_updates, updates_due = int(updates_due), updates_due % 1
+                monitor.info = update(replay.sample(num_updates, agent.config.batch_size))
+            monitor.report(frames)
     except KeyboardInterrupt:
-        save()
+        monitor.save(frames)
         raise
     finally:
         collector.shutdown()
-        if owned:
-            evaluator.close()
-    history.wall_seconds = time.perf_counter() - started
+        monitor.close()
     return history
+
+
+class _Monitor:
+    """What goes on beside training: progress, evaluation, metrics, checkpoints."""
+
+    def __init__(
+        self,
+        agent: SAC | IPMD,
+        env_id: str,
+        config: TrainingConfig,
+        replay: SeedReplayBuffer,
+        history: History,
+        frames: int,
+        evaluator: Evaluator | None,
+        log: RunLog | None,
+        checkpoint: Path | None,
+    ):
+        self.agent, self.config, self.replay, self.history = agent, config, replay, history
+        self.log, self.checkpoint = log, checkpoint
+        self.info: Info = {}
+        """What the last update reported."""
+        self.started = time.perf_counter() - history.wall_seconds
+        self.owns_evaluator = evaluator is None
+        self.evaluator = evaluator or Evaluator(
+            env_id, num_seeds=agent.num_seeds, episodes=config.eval_episodes, device=agent.device
+        )
+        # before the first update there is nothing to evaluate
+        self.evaluate_now = _every(config.frames, config.eval_points, max(frames, config.warmup_frames))
+        self.save_now = _every(config.frames, config.checkpoint_points, frames)
+
+    def report(self, frames: int) -> None:
+        """Whatever is due after `frames` frames per seed."""
+        self.history.wall_seconds = time.perf_counter() - self.started
+        shown = min(frames, self.config.frames)
+        if self.log is not None:
+            self.log.progress(shown)
+        if self.evaluate_now(frames):
+            check_finite(self.info, f"at {frames} frames")
+            returns = self.evaluator(self.agent.policy)
+            self.history.add(frames, returns, self.info)
+            if self.log is not None:
+                self.log.progress(shown, **{"return": float(returns.mean())})
+                row = metrics_row("frames", frames, self.started, returns, self.info, self.config.seeds)
+                self.log.metrics(row)
+        if self.save_now(frames):
+            self.save(frames)
+
+    def save(self, frames: int) -> None:
+        """Write the checkpoint, unless the last update left numbers that are none."""
+        if self.checkpoint is None:
+            return
+        check_finite(self.info, f"at {frames} frames")
+        state = {"agent": self.agent.state_dict(), "replay": self.replay.state_dict()}
+        save_atomically(self.checkpoint, {**state, "history": vars(self.history), "frames": frames})
+
+    def close(self) -> None:
+        """Close what was opened here."""
+        if self.owns_evaluator:
+            self.evaluator.close()
 
 
 def train_offline(
@@ -241,10 +270,6 @@ def _every(total: int, points: int, start: int = 0) -> Callable[[int], bool]:
         return bool(passed)
 
     return reached
-
-
-def _state(agent: SAC | IPMD, replay: SeedReplayBuffer, history: History, frames: int) -> dict[str, Any]:
-    return {"agent": agent.state_dict(), "replay": replay.state_dict(), "history": vars(history), "frames": frames}
 
 
 def _restore(path: Path, agent: SAC | IPMD, replay: SeedReplayBuffer, history: History) -> int:

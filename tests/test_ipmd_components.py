@@ -87,7 +87,8 @@ def test_the_stored_reward_is_not_read(batch, expert, assert_same_state, frozen)
 
 def test_the_reward_is_the_one_before_the_reward_step(batch, expert, targets):
     agent = build()
-    before = agent.reward(batch.observation, batch.action, batch.next_observation)
+    net = agent.reward_net
+    before = net(net.features(batch.observation, batch.action, batch.next_observation)).detach()
     agent.update(batch, expert)
     torch.testing.assert_close(targets[0]["reward"], before)
 
@@ -99,12 +100,41 @@ def test_the_reward_step_parts_expert_from_policy(batch, expert):
     assert (info["reward_expert"] > info["reward_policy"] + 0.1).all()
 
 
+def test_the_learned_reward_is_that_of_the_mean_network(batch, expert):
+    agent = build(reward_learning_rate=1e-2)
+    layers, seen = agent.reward_net.mlp.layers, []
+    for _ in range(4):
+        agent.update(batch, expert)
+        seen.append([(layer.weight.detach().clone(), layer.bias.detach().clone()) for layer in layers])
+    # the arithmetic mean of the weights after each update, written down as a network of its own
+    x = torch.cat([batch.observation, batch.action], dim=-1)
+    for index in range(len(layers)):
+        weight, bias = (torch.stack([step[index][part] for step in seen]).mean(0) for part in range(2))
+        x = x @ weight + bias
+        x = x.relu() if index < len(layers) - 1 else x.squeeze(-1)
+    torch.testing.assert_close(agent.reward(batch.observation, batch.action, batch.next_observation), x)
+
+
+def test_a_reward_is_taken_over_whole(batch, expert, targets):
+    teacher, pupil = build(seed=1), build(seed=2, freeze_reward=True)
+    for _ in range(4):
+        teacher.update(batch, expert)
+    pupil.take_reward(teacher)
+    learned = teacher.reward(batch.observation, batch.action, batch.next_observation)
+    assert torch.equal(pupil.reward(batch.observation, batch.action, batch.next_observation), learned)
+    assert torch.equal(pupil.policy_ends, teacher.policy_ends)
+    assert torch.equal(pupil.expert_ends, teacher.expert_ends)
+    pupil.update(batch)
+    torch.testing.assert_close(targets[-1]["reward"], learned)
+
+
 def test_a_frozen_reward_stays_as_it_is(batch, assert_same_state):
     agent = build(freeze_reward=True)
-    before = {name: value.clone() for name, value in agent.reward_net.state_dict().items()}
+    nets = (agent.reward_net, agent.mean_reward_net)
+    before = [{name: value.clone() for name, value in net.state_dict().items()} for net in nets]
     for _ in range(3):
         agent.update(batch)  # and asks for no expert
-    assert_same_state(agent.reward_net.state_dict(), before)
+    assert_same_state([net.state_dict() for net in nets], before)
 
 
 @pytest.mark.parametrize("inputs", REWARD_INPUTS)
@@ -209,16 +239,16 @@ def test_the_gradient_penalty_flattens_the_reward(batch, expert):
     assert slopes[10.0] < 1.2 < slopes[0.0]
 
 
-def test_input_gradient_is_that_of_autograd():
+def test_the_gradient_penalty_and_its_gradient_are_those_of_autograd():
     net = RewardNet(O, A, (16, 12), seed_generators(0, S), "sas")
     x = torch.randn(S, B, 2 * O + A, generator=torch.Generator().manual_seed(0), requires_grad=True)
     (reference,) = torch.autograd.grad(net(x).sum(), x, create_graph=True)
-    own = net.input_gradient(x.detach())
-    torch.testing.assert_close(own, reference)
-    # and so are the penalty's gradients with respect to the parameters
-    parameters = [layer.weight for layer in net.mlp.layers]
-    expected = torch.autograd.grad(losses.gradient_penalty(3 * reference).sum(), parameters)
-    torch.testing.assert_close(torch.autograd.grad(losses.gradient_penalty(3 * own).sum(), parameters), expected)
+    # times 30, because a fresh network is flatter than 1-Lipschitz
+    expected, own = (losses.gradient_penalty(30 * g) for g in (reference, net.input_gradient(x.detach())))
+    assert (expected > 0.1).all()
+    torch.testing.assert_close(own, expected)
+    weights = [layer.weight for layer in net.mlp.layers]
+    torch.testing.assert_close(torch.autograd.grad(own.sum(), weights), torch.autograd.grad(expected.sum(), weights))
 
 
 # ------------------------------------------------------------------------------------------------------- mirror step

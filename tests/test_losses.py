@@ -9,7 +9,6 @@ from tensordict import TensorDict
 from torch.distributions import Independent, Normal, TanhTransform, TransformedDistribution, kl_divergence
 
 from rlopt import losses
-from rlopt.adam import Adam
 from rlopt.networks import RewardNet, seed_generators
 from rlopt.transition import Transition
 
@@ -246,35 +245,6 @@ def test_behavior_cloning_loss_by_hand():
     mean = torch.tensor([[[math.atanh(0.5), 0.0], [0.0, 0.0]]])
     action = torch.tensor([[[0.1, -1.0], [0.0, 0.0]]])
     close(losses.behavior_cloning_loss(mean, action), 0.29)
-
-
-# ----------------------------------------------------------------------------------------------------------- Adam
-
-
-def test_adam_by_hand():
-    # the first step is the learning rate against the gradient's sign: 1 - 0.1 * 5 / (|5| + eps)
-    weight = torch.tensor([1.0, 1.0], requires_grad=True)
-    Adam([weight], 0.1).minimize((weight * torch.tensor([5.0, -0.01])).sum(-1, keepdim=True))
-    close(weight.detach(), 0.9, 1.1)
-
-
-def test_adam_is_that_of_torch():
-    own, other = (torch.randn(2, 3, generator=torch.Generator().manual_seed(0)).requires_grad_() for _ in range(2))
-    adam, reference = Adam([own], 0.01), torch.optim.Adam([other], lr=0.01, fused=True)
-    for step in range(20):
-        adam.minimize(((own - step) ** 2).sum(-1))
-        reference.zero_grad()
-        ((other - step) ** 2).sum().backward()
-        reference.step()
-    assert torch.equal(own, other)
-    # and goes on from its state dict
-    resumed = Adam([own], 0.01)
-    resumed.load_state_dict(adam.state_dict())
-    resumed.minimize((own**2).sum(-1))
-    reference.zero_grad()
-    (other**2).sum().backward()
-    reference.step()
-    assert torch.equal(own, other)
 
 
 # ---------------------------------------------------------------------------------------------------- seeds apart

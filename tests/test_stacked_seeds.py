@@ -115,14 +115,6 @@ def test_initial_critics_differ_and_are_those_of_the_seed_alone():
         assert len(value.flatten(1).unique(dim=0)) == 2 * S
 
 
-def test_initial_weights_are_those_of_linear_layers():
-    # as torch.nn.Linear: uniform in +-1/sqrt(in), here of 16 inputs +-0.25
-    weight, bias = build("sac").actor.mlp.layers[1].weight, build("sac").actor.mlp.layers[1].bias
-    for values in (weight, bias):
-        assert 0.22 < values.abs().max() <= 0.25
-    assert weight.var().item() == pytest.approx(0.25**2 / 3, rel=0.1)
-
-
 def test_take_seed_of_a_known_state():
     state = {
         "critic": torch.arange(12.0).reshape(6, 2),  # S * K = 6 rows

@@ -10,7 +10,7 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, NullLocator
 
 from rlopt.plots import COLOURS, save_figure
 
@@ -81,23 +81,29 @@ def _bars(axes: Axes, rows: Sequence[Row]) -> None:
 def _lines(axes: Axes, rows: Sequence[Row]) -> None:
     """Updates per second summed over seeds, for the smallest and the largest networks and batches."""
     precision = rows[0]["precision"]
-    rows = [row for row in rows if row["precision"] == precision]
-    sizes = sorted({(row["width"], row["batch_size"]) for row in rows if row["width"] == row["batch_size"]})
-    for (width, batch_size), style in zip(sizes, ("--", "-"), strict=False):
+    rows = [row for row in rows if row["precision"] == precision and row["width"] == row["batch_size"]]
+    for width, style in zip(sorted({row["width"] for row in rows}), ("--", "-"), strict=False):
+        own = [row for row in rows if row["width"] == width]
+        seeds = [row["num_seeds"] for row in own]
         for name in ("sac", "ipmd", "bc"):
-            own = [row for row in rows if (row["width"], row["batch_size"]) == (width, batch_size)]
-            seeds = [row["num_seeds"] for row in own]
             rates = [row["num_seeds"] / median(row[f"{name}_seconds"]) for row in own]
-            label = f"{name.upper()}, 2 x {width}, batch {batch_size}"
-            axes.plot(seeds, rates, style, marker="o", markersize=4, color=COLOURS[name], label=label)
+            axes.plot(seeds, rates, style, marker="o", markersize=4, color=COLOURS[name])
+            axes.annotate(
+                f"{name.upper()} {width}",
+                (seeds[-1], rates[-1]),
+                xytext=(7, 0),
+                textcoords="offset points",
+                va="center",
+                color=COLOURS[name],
+                annotation_clip=False,
+            )
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xticks(sorted({row["num_seeds"] for row in rows}))
+    axes.xaxis.set_minor_locator(NullLocator())
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.grid(color="#DDDDDD", linewidth=0.6)
-    axes.set_title(f"rlopt's updates alone, {precision}", loc="left")
-    axes.set_xlabel("Seeds trained in one update, S")
+    axes.set_title(f"Updates alone, {precision}, width = batch", loc="left")
+    axes.set_xlabel("Seeds trained in one update")
     axes.set_ylabel("Seed-updates per second")
-    axes.legend(fontsize=9)
