@@ -59,7 +59,7 @@ def check_finite(info: Info, when: str) -> None:
         if bad:
             raise NotFiniteError(
                 f"Training stopped {when}: {name} is not finite for seed number {', '.join(map(str, bad))}. "
-                "Checkpoints saved before are kept; a smaller learning rate may help."
+                "The last good checkpoint is kept; a smaller learning rate may help."
             )
 
 
@@ -96,9 +96,11 @@ def train_online(
         seed=config.seed,
         device=agent.device,
     )
-    history = History("frames")
-    frames = 0 if resume is None else _restore(resume, agent, replay, history)
-    monitor = _Monitor(agent, env_id, config, replay, history, frames, evaluator, log, checkpoint)
+    history, frames = History("frames"), 0
+    info: Info = {}
+    if resume is not None:
+        frames, info = _restore(resume, agent, replay, history)
+    monitor = _Monitor(agent, env_id, config, replay, history, frames, info, evaluator, log, checkpoint)
     torch.manual_seed(config.seed + frames)  # the random warm-up's actions
     collector = make_collector(
         env_id,
@@ -112,6 +114,8 @@ def train_online(
     update = make_updates(agent, config.cuda_graph)
     updates_due = 0.0
     try:
+        if resume is not None:
+            monitor.report(frames)  # an evaluation that was interrupted is made up for
         while frames < config.frames:
             replay.extend(collector.next())
             frames += config.frames_per_batch
@@ -141,13 +145,14 @@ class _Monitor:
         replay: SeedReplayBuffer,
         history: History,
         frames: int,
+        info: Info,
         evaluator: Evaluator | None,
         log: RunLog | None,
         checkpoint: Path | None,
     ):
         self.agent, self.config, self.replay, self.history = agent, config, replay, history
         self.log, self.checkpoint = log, checkpoint
-        self.info: Info = {}
+        self.info = info
         """What the last update reported."""
         self.started = time.perf_counter() - history.wall_seconds
         self.owns_evaluator = evaluator is None
@@ -155,7 +160,8 @@ class _Monitor:
             env_id, num_seeds=agent.num_seeds, episodes=config.eval_episodes, device=agent.device
         )
         # before the first update there is nothing to evaluate
-        self.evaluate_now = _every(config.frames, config.eval_points, max(frames, config.warmup_frames))
+        evaluated = history.x[-1] if history.x else config.warmup_frames
+        self.evaluate_now = _every(config.frames, config.eval_points, evaluated)
         self.save_now = _every(config.frames, config.checkpoint_points, frames)
 
     def report(self, frames: int) -> None:
@@ -181,7 +187,7 @@ class _Monitor:
             return
         check_finite(self.info, f"at {frames} frames")
         state = {"agent": self.agent.state_dict(), "replay": self.replay.state_dict()}
-        save_atomically(self.checkpoint, {**state, "history": vars(self.history), "frames": frames})
+        save_atomically(self.checkpoint, {**state, "history": vars(self.history), "info": self.info, "frames": frames})
 
     def close(self) -> None:
         """Close what was opened here."""
@@ -272,13 +278,13 @@ def _every(total: int, points: int, start: int = 0) -> Callable[[int], bool]:
     return reached
 
 
-def _restore(path: Path, agent: SAC | IPMD, replay: SeedReplayBuffer, history: History) -> int:
-    """Take over a checkpoint; returns its frames."""
+def _restore(path: Path, agent: SAC | IPMD, replay: SeedReplayBuffer, history: History) -> tuple[int, Info]:
+    """Take over a checkpoint; returns its frames and what its last update reported."""
     state = load_safely(path, what="Checkpoint", hint="Start without --resume.")
     try:
         agent.load_state_dict(state["agent"])
         replay.load_state_dict(state["replay"])
         history.__dict__.update(state["history"])
-        return state["frames"]
+        return state["frames"], {name: value.to(agent.device) for name, value in state["info"].items()}
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"Checkpoint {path} is not of a run with these settings: {error}") from error

@@ -11,7 +11,11 @@ from rlopt.errors import UserError
 KINDS = [SACConfig, IPMDConfig, BCConfig, TrainingConfig]
 ONLINE = {
     **{"hidden_sizes": [(), (0,), (64, -1), (2.5,)], "num_critics": [0], "batch_size": [0, -1]},
-    **{"learning_rate": [0.0, -1e-3, float("nan")], "gamma": [0.0, 1.0, 1.5, float("nan")], "tau": [0.0, 1.1]},
+    **{
+        "learning_rate": [0.0, -1e-3, float("nan"), float("inf")],
+        "gamma": [0.0, 1.0, 1.5, float("nan")],
+        "tau": [0.0, 1.1],
+    },
     **{"initial_alpha": [0.0], "matmul_precision": ["float16"]},
 }
 WRONG = {
@@ -28,7 +32,7 @@ WRONG = {
     },
     TrainingConfig: {
         **{"frames": [0, -5], "num_seeds": [0], "seed": [-1], "num_envs": [0], "steps_per_batch": [0]},
-        **{"updates_per_frame": [0.0], "warmup_frames": [0], "buffer_size": [0], "eval_points": [0]},
+        **{"updates_per_frame": [0.0, float("inf")], "warmup_frames": [0], "buffer_size": [0], "eval_points": [0]},
         **{"eval_episodes": [0], "checkpoint_points": [0]},
     },
 }
