@@ -591,14 +591,13 @@ def test_resume_with_other_settings_leaves_the_checkpoint_for_the_right_ones(cal
         after(patch, SAC, 60, interrupt)
         assert call(*short(COLLECT))[0] == 130
     folder = run_folder("sac", counter_env)
-    kept = {name: (folder / name).read_bytes() for name in ("checkpoint.pt", "metrics.csv")}
-    for flags in (["--num-seeds", 3], ["--hidden-size", 16]):
+    kept = {name: (folder / name).read_bytes() for name in ("checkpoint.pt", "metrics.csv", "config.json")}
+    for name, flags in (("seeds", ["--num-seeds", 3]), ("agent", ["--hidden-size", 16])):
         code, out, err = call(*short(COLLECT, *flags, "--resume", folder))
         assert (code, out) == (2, "")
         assert "Traceback" not in err
         message = err.splitlines()[-1]
-        assert message.startswith(f"error: Checkpoint {folder}/checkpoint.pt is not of a run with these settings: ")
-        assert "size mismatch" in message
+        assert message.startswith(f"error: The run in {folder} had other settings ({name}: ")
         assert {name: (folder / name).read_bytes() for name in kept} == kept
     assert call(*short(COLLECT, "--resume", folder))[0] == 0
 
