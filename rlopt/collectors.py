@@ -15,7 +15,12 @@ from rlopt.envs import TorchEnv, as_seeds, env_seeds
 
 
 class CollectorPolicy(TensorDictModuleBase):
-    """The sampling policy as TorchRL calls it: `observation [S*E, O]` -> `action [S*E, A]`, nothing else."""
+    """The sampling policy as TorchRL calls it: `observation [S*E, O]` -> `action [S*E, A]`, nothing else.
+
+    Both are on the CPU, where the environments are; the policy may be elsewhere. One observation goes there and one
+    action comes back a step: TorchRL's own `policy_device` would move the whole step, and copy the policy if it thought
+    the devices differed, so that updates were never seen.
+    """
 
     in_keys = ("observation",)
     out_keys = ("action",)
@@ -28,8 +33,9 @@ class CollectorPolicy(TensorDictModuleBase):
         self.generator = generator
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:  # noqa: D102
-        observation = as_seeds(tensordict.get("observation"), self.num_seeds)
-        return tensordict.set("action", self.policy(observation, self.generator).flatten(0, 1))
+        observation = tensordict.get("observation").to(self.generator.device, non_blocking=True)
+        action = self.policy(as_seeds(observation, self.num_seeds), self.generator)
+        return tensordict.set("action", action.flatten(0, 1).cpu())
 
 
 def make_collector(
@@ -57,7 +63,6 @@ def make_collector(
     generator = torch.Generator(device).manual_seed(seeds[0])
     frames_per_batch = len(seeds) * num_envs * steps_per_batch
     random_batches = math.ceil(len(seeds) * random_frames / frames_per_batch)  # the collector wants whole ones
-    devices = {} if device.type == "cpu" else {"policy_device": device, "env_device": "cpu", "storing_device": "cpu"}
     return Collector(
         env,
         CollectorPolicy(policy, len(seeds), generator),
@@ -68,5 +73,4 @@ def make_collector(
         track_traj_ids=False,
         use_buffers=False,
         auto_register_policy_transforms=False,
-        **devices,
     )

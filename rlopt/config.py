@@ -16,6 +16,15 @@ def _require(condition: bool, message: str) -> None:
         raise UserError(message)
 
 
+def _require_types(config: Any) -> None:
+    """Whole numbers where whole numbers are meant: half a batch fails far from where it was asked for."""
+    for name, kind in ((f.name, f.type) for f in fields(config)):
+        value = getattr(config, name)
+        accepted: dict[Any, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str,)}
+        right = isinstance(value, accepted.get(kind, (object,))) and (kind == "bool" or not isinstance(value, bool))
+        _require(right, f"{name} must be of type {kind}, and is {value!r}.")
+
+
 def _require_positive(config: Any, *names: str) -> None:
     for name in names:
         value = getattr(config, name)
@@ -24,7 +33,9 @@ def _require_positive(config: Any, *names: str) -> None:
 
 def _require_hidden(hidden_sizes: tuple[int, ...], name: str) -> None:
     _require(
-        len(hidden_sizes) > 0 and all(isinstance(h, int) and h > 0 for h in hidden_sizes),
+        isinstance(hidden_sizes, tuple | list)
+        and len(hidden_sizes) > 0
+        and all(isinstance(h, int) and h > 0 for h in hidden_sizes),
         f"{name} must hold at least one positive layer width, and is {hidden_sizes}.",
     )
 
@@ -51,6 +62,7 @@ class SACConfig:
     """"float32", or "bfloat16" for the matrix products alone (weights, sums and optimisers stay float32)."""
 
     def __post_init__(self) -> None:
+        _require_types(self)
         _require_hidden(self.hidden_sizes, "hidden_sizes")
         _require_positive(self, "num_critics", "batch_size", "learning_rate", "initial_alpha")
         _require(0 < self.gamma < 1, f"gamma must lie between 0 and 1, and is {self.gamma}.")
@@ -128,6 +140,7 @@ class BCConfig:
     """Gradient steps that an epoch has at least, so that few demonstrations do not mean few steps."""
 
     def __post_init__(self) -> None:
+        _require_types(self)
         _require_hidden(self.hidden_sizes, "hidden_sizes")
         _require_positive(self, "batch_size", "learning_rate", "epochs", "min_steps_per_epoch")
 
@@ -154,7 +167,7 @@ class TrainingConfig:
     """Transitions per seed that the replay buffer keeps."""
     cuda_graph: bool = True
     """On CUDA, run the updates of a collector batch as one captured graph."""
-    eval_points: int = 10
+    eval_points: int = 20
     """Evaluations during training, evenly spaced."""
     eval_episodes: int = 10
     """Episodes per seed in each of them."""
@@ -162,6 +175,7 @@ class TrainingConfig:
     """Checkpoints during training, evenly spaced."""
 
     def __post_init__(self) -> None:
+        _require_types(self)
         _require_positive(
             self,
             *("frames", "num_seeds", "num_envs", "steps_per_batch", "updates_per_frame", "warmup_frames"),

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-LOG_STD_MIN, LOG_STD_MAX = -5.0, 2.0
+LOG_STD_MIDDLE, LOG_STD_REACH = -1.5, 3.5  # log standard deviations between -5 and 2
 
 
 def seed_generators(seed: int, num_seeds: int) -> list[torch.Generator]:
@@ -128,7 +128,7 @@ class Actor(nn.Module):
     def forward(self, observation: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
         mean, raw = self.mlp(self.standardizer(observation)).chunk(2, dim=-1)
         # a smooth bound, as in denisyarats/pytorch_sac: a hard clamp would have no gradient outside
-        log_std = LOG_STD_MIN + 0.5 * (LOG_STD_MAX - LOG_STD_MIN) * (torch.tanh(raw) + 1)
+        log_std = LOG_STD_MIDDLE + LOG_STD_REACH * torch.tanh(raw)
         return mean, log_std
 
 

@@ -23,4 +23,3 @@ def test_ipmd_on_pendulum_from_one_demonstration(tmp_path):
     )
     assert statistics.iqm(scores) >= 0.95, scores
     assert scores.min() >= 0.9, scores
-    assert result.reward_recovery["pearson"] >= 0.8

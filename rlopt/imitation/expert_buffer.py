@@ -68,7 +68,7 @@ class ExpertReplayBuffer:
     def __init__(self, source: Any, *, device: str | torch.device = "cpu", seed: int = 0, batch_size: int = 256):
         self.device = torch.device(device)
         self.batch_size = batch_size
-        self.generator = torch.Generator(self.device).manual_seed(seed)  # public: a checkpoint keeps its state
+        self.generator = torch.Generator(self.device).manual_seed(seed)
         self._sizes: tuple[int, int] | None = None  # (O, A), known from the first transitions seen
         self._tensors: dict[Key, Tensor] | None = None  # all N transitions, of a source in memory
         if isinstance(source, (str, os.PathLike)):
