@@ -102,14 +102,18 @@ def test_the_reward_step_parts_expert_from_policy(batch, expert):
 
 def test_the_learned_reward_is_that_of_the_mean_network(batch, expert):
     agent = build(reward_learning_rate=1e-2)
-    layers, seen = agent.reward_net.mlp.layers, []
-    for _ in range(4):
-        agent.update(batch, expert)
+    layers, seen, margins = agent.reward_net.mlp.layers, [], []
+    for _ in range(6):
+        info = agent.update(batch, expert)
         seen.append([(layer.weight.detach().clone(), layer.bias.detach().clone()) for layer in layers])
-    # the arithmetic mean of the weights after each update, written down as a network of its own
+        margins.append((info["reward_expert"] - info["reward_policy"]).clamp_min(0))
+    # the mean of the weights after each update, weighed by the margin [S] on the expert, as a network of its own
+    share = torch.stack(margins) / torch.stack(margins).sum(0)  # [updates, S]
+    assert (share.max(0).values - share.min(0).values > 0.1).all()  # a plain mean would be another network
+    share = share[..., None, None]
     x = torch.cat([batch.observation, batch.action], dim=-1)
     for index in range(len(layers)):
-        weight, bias = (torch.stack([step[index][part] for step in seen]).mean(0) for part in range(2))
+        weight, bias = ((share * torch.stack([step[index][part] for step in seen])).sum(0) for part in range(2))
         x = x @ weight + bias
         x = x.relu() if index < len(layers) - 1 else x.squeeze(-1)
     torch.testing.assert_close(agent.reward(batch.observation, batch.action, batch.next_observation), x)

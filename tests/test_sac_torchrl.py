@@ -12,7 +12,6 @@ from torchrl.objectives import SACLoss, ValueEstimators
 from rlopt import losses
 from rlopt.agents import SAC
 from rlopt.config import SACConfig
-from rlopt.networks import LOG_STD_MIDDLE, LOG_STD_REACH
 
 OBSERVATION_SIZE, ACTION_SIZE, BATCH = 3, 2, 16
 GAMMA, ALPHA = 0.97, 0.3
@@ -26,7 +25,7 @@ class GaussianHead(nn.Module):
     def forward(self, x):
         mean, raw = x.chunk(2, dim=-1)
         share = (torch.tanh(raw) + 1) / 2
-        return mean, torch.exp(LOG_STD_MIDDLE + LOG_STD_REACH * (2 * share - 1))
+        return mean, torch.exp(-5 + share * 7)  # between e^-5 and e^2
 
 
 class CriticHead(nn.Module):
