@@ -18,7 +18,7 @@ from rlopt.imitation.demonstrations import load_demonstrations, save_demonstrati
 from rlopt.imitation.expert_buffer import ExpertReplayBuffer
 from rlopt.models import save_agent, take_seed
 from rlopt.results import comparison_results, write_comparison
-from rlopt.runlog import RunLog, new_run_directory, timestamp, to_json
+from rlopt.runlog import timestamp, to_json
 from rlopt.stages import (
     FINAL_EPISODES,
     RunOptions,
@@ -26,13 +26,12 @@ from rlopt.stages import (
     check_whole_episode,
     final_evaluation,
     frozen_reward_agent,
-    online_run,
     prepare_demonstrations,
     record_demonstrations,
     report_scores,
     require_positive,
     reward_recovery,
-    wandb_options,
+    training_run,
 )
 from rlopt.training import train_offline, train_online
 
@@ -89,7 +88,7 @@ def collect_expert_data(
         agent = frozen_reward_agent(reward, spec, num_seeds=num_seeds, seed=seed, device=device)
 
     settings = {"env": env_id, "device": str(device), "agent": agent.config, "training": training, "reward": reward}
-    with online_run("sac", "RLOpt-ExpertData", env_id, settings, training, options, resume) as (log, checkpoints):
+    with training_run("sac", "RLOpt-ExpertData", env_id, settings, frames, options, resume) as (log, checkpoints):
         history = train_online(agent, env_id, training, log=log, **checkpoints)
         returns = final_evaluation(agent, env_id)
         best = int(returns.mean(1).argmax())
@@ -159,7 +158,7 @@ def train_ipmd(
         **{"env": env_id, "device": str(device), "agent": config, "training": training, "expert_data": expert_data},
         **{"demonstrations": data.num_episodes, "subsample": subsample, "noise": noise},
     }
-    with online_run("ipmd", "RLOpt-IPMD", env_id, settings, training, options, resume) as (log, checkpoints):
+    with training_run("ipmd", "RLOpt-IPMD", env_id, settings, frames, options, resume) as (log, checkpoints):
         history = train_online(agent, env_id, training, log=log, **checkpoints)
         returns = final_evaluation(agent, env_id)
         save_agent(log.directory / "ipmd_model.pt", agent, env_id, training.seeds)
@@ -186,6 +185,7 @@ def train_bc(
     subsample: int = 1,
     noise: float = 0.0,
     eval_episodes: int = 10,
+    resume: str | Path | None = None,
     options: RunOptions = RunOptions(),  # noqa: B008
 ) -> StageResult:
     """Train behaviour cloning on stored demonstrations; arguments as of `train_ipmd`, and
@@ -202,6 +202,7 @@ def train_bc(
         subsample: keep every n-th transition of each.
         noise: standard deviation of Gaussian noise on the expert's actions.
         eval_episodes: episodes per seed in each evaluation; the last one plays at least 20.
+        resume: the folder of an interrupted run.
         options: device, logs, W&B.
 
     Raises:
@@ -220,20 +221,11 @@ def train_bc(
         **{"env": env_id, "device": str(device), "agent": config, "seeds": seeds, "expert_data": expert_data},
         **{"demonstrations": data.num_episodes, "subsample": subsample, "noise": noise},
     }
+    expert = ExpertReplayBuffer(data, device=device, seed=seed)
     folder = Path(options.log_dir) / "bc" / env_id
-    with RunLog(
-        new_run_directory(folder),
-        config=settings,
-        title=f"BC {env_id}",
-        total=epochs,
-        unit="epochs",
-        wandb=wandb_options("RLOpt-BC", options),
-        show_progress=options.show_progress,
-    ) as log:
+    with training_run("bc", "RLOpt-BC", env_id, settings, epochs, options, resume, "epochs") as (log, checkpoints):
         evaluator = Evaluator(env_id, num_seeds=num_seeds, episodes=eval_episodes, device=device)
-        history = train_offline(
-            agent, ExpertReplayBuffer(data, device=device, seed=seed), evaluator=evaluator, log=log, seeds=seeds
-        )
+        history = train_offline(agent, expert, evaluator=evaluator, log=log, seeds=seeds, **checkpoints)
         evaluator.close()
         returns = final_evaluation(agent, env_id, max(eval_episodes, FINAL_EPISODES))
         for index, one in enumerate(seeds):
@@ -324,7 +316,7 @@ def compare_methods(
         "ipmd", lambda: train_ipmd(path, env_id=env_id, frames=ipmd_frames, demos=demos, **online)
     )
     stages["bc"] = finished.get_or_run(
-        "bc", lambda: train_bc(path, env_id=env_id, epochs=bc_epochs, demos=demos, **common)
+        "bc", lambda: train_bc(path, env_id=env_id, epochs=bc_epochs, demos=demos, resume=online["resume"], **common)
     )
 
     results = comparison_results(

@@ -16,7 +16,6 @@ import torch
 from rlopt import statistics
 from rlopt.agents import BC, IPMD, SAC
 from rlopt.checkpoint import load_safely
-from rlopt.config import TrainingConfig
 from rlopt.envs import EnvSpec, env_spec
 from rlopt.errors import UserError
 from rlopt.evaluation import Episode, Evaluator, ObservationToAction, evaluate, random_policy, sampling_policy
@@ -118,16 +117,17 @@ def wandb_options(project: str, options: RunOptions) -> WandbOptions | None:
 
 
 @contextmanager
-def online_run(
+def training_run(
     kind: str,
     project: str,
     env_id: str,
     settings: Mapping[str, Any],
-    training: TrainingConfig,
+    total: int,
     options: RunOptions,
     resume: str | Path | None,
+    unit: str = "frames",
 ) -> Iterator[tuple[RunLog, dict[str, Any]]]:
-    """The log of a run that gathers experience, and where its checkpoints go; says how to go on when interrupted."""
+    """A run's log, and where its checkpoints go; says how to go on when it is interrupted."""
     parent = Path(options.log_dir) / kind / env_id
     if resume == "auto":
         resume = interrupted_run(parent, settings)
@@ -136,15 +136,16 @@ def online_run(
     resume_at = None
     if resume is not None:
         state = load_safely(checkpoint, what="Checkpoint", hint="--resume takes the log folder of an interrupted run.")
-        if not isinstance(state, dict) or not {"agent", "replay", "history", "frames"} <= state.keys():
+        if not isinstance(state, dict) or not {"agent", "history", unit} <= state.keys():
             raise UserError(f"{checkpoint} is no checkpoint: --resume takes the log folder of an interrupted run.")
-        resume_at = state["frames"]
+        resume_at = state[unit]
         check_same_agent(directory / "config.json", settings)
     with RunLog(
         directory,
         config=settings,
         title=f"{kind.upper()} {env_id}",
-        total=training.frames,
+        total=total,
+        unit=unit,
         wandb=wandb_options(project, options),
         resume_at=resume_at,
         show_progress=options.show_progress,
@@ -155,7 +156,7 @@ def online_run(
             if checkpoint.exists():
                 log.info(f"Interrupted; checkpoint saved. Go on with --resume {directory} (a comparison: --resume).")
             raise
-    checkpoint.unlink(missing_ok=True)  # the model is saved: what remains is the replay buffer, and that is large
+    checkpoint.unlink(missing_ok=True)  # the model is saved, and a replay buffer is large
 
 
 def check_same_agent(path: Path, settings: Mapping[str, Any]) -> None:
@@ -164,10 +165,10 @@ def check_same_agent(path: Path, settings: Mapping[str, Any]) -> None:
         return
     old, new = json.loads(path.read_text())["config"], to_json(settings)
     for config in (old, new):
-        training = config.pop("training", {})
-        config["seeds"] = [training.get("seed"), training.get("num_seeds")]
+        if "training" in config:
+            config["seeds"] = [config["training"].get("seed"), config["training"].get("num_seeds")]
     for name in ("env", "seeds", "agent"):
-        if old.get(name) != new[name]:
+        if old.get(name) != new.get(name):
             raise UserError(
                 f"The run in {path.parent} had other settings ({name}: {old.get(name)}): resume it with the same ones."
             )

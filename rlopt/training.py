@@ -203,6 +203,8 @@ def train_offline(
     eval_points: int = 10,
     log: RunLog | None = None,
     seeds: list[int] | None = None,
+    checkpoint: Path | None = None,
+    resume: Path | None = None,
 ) -> History:
     """Train BC on demonstrations for the epochs of its config.
 
@@ -216,23 +218,33 @@ def train_offline(
         eval_points: evaluations during training, evenly spaced.
         log: where progress and metrics go; None: nowhere.
         seeds: the S seeds, for the names of columns; by default 0 to S-1.
+        checkpoint: file that is written when training is interrupted.
+        resume: a checkpoint to go on from.
 
     Raises:
         NotFiniteError: the loss became NaN or infinite.
     """
-    started = time.perf_counter()
     config = agent.config
     set_up_cpu(agent.num_seeds, config.batch_size, max(config.hidden_sizes))
     seeds = seeds or list(range(agent.num_seeds))
     steps_per_epoch = max(math.ceil(len(expert) / config.batch_size), config.min_steps_per_epoch)
     agent.fit_standardizer(*expert.observation_statistics())
-    history = History("epochs")
-    evaluate_now = _every(config.epochs, eval_points)
-    for epoch in range(1, config.epochs + 1):
+    history, done = History("epochs"), 0
+    if resume is not None:
+        done, _ = _restore(resume, agent, None, history)
+    started = time.perf_counter() - history.wall_seconds
+    evaluate_now = _every(config.epochs, eval_points, done)
+    for epoch in range(done + 1, config.epochs + 1):
         total = torch.zeros(agent.num_seeds, device=agent.device)
-        for _ in range(steps_per_epoch):
-            batch = Transition.from_tensordict(expert.sample_stacked(agent.num_seeds, config.batch_size))
-            total += agent.update(batch)["bc_loss"]
+        try:
+            for _ in range(steps_per_epoch):
+                batch = Transition.from_tensordict(expert.sample_stacked(agent.num_seeds, config.batch_size))
+                total += agent.update(batch)["bc_loss"]
+        except KeyboardInterrupt:
+            if checkpoint is not None:
+                state = {"agent": agent.state_dict(), "history": vars(history), "info": {}, "epochs": epoch - 1}
+                save_atomically(checkpoint, state)
+            raise
         info = {"bc_loss": total / steps_per_epoch}
         check_finite(info, f"in epoch {epoch}")
         history.losses.setdefault("bc_loss", []).append(info["bc_loss"].tolist())
@@ -246,7 +258,7 @@ def train_offline(
         if log is not None:
             log.progress(epoch, **latest)
             log.metrics(metrics_row("epochs", epoch, started, returns, info, seeds))
-    history.wall_seconds = time.perf_counter() - started
+        history.wall_seconds = time.perf_counter() - started
     return history
 
 
@@ -278,13 +290,14 @@ def _every(total: int, points: int, start: int = 0) -> Callable[[int], bool]:
     return reached
 
 
-def _restore(path: Path, agent: SAC | IPMD, replay: SeedReplayBuffer, history: History) -> tuple[int, Info]:
-    """Take over a checkpoint; returns its frames and what its last update reported."""
+def _restore(path: Path, agent: SAC | IPMD | BC, replay: SeedReplayBuffer | None, history: History) -> tuple[int, Info]:
+    """Take over a checkpoint; returns its frames or epochs and what its last update reported."""
     state = load_safely(path, what="Checkpoint", hint="Start without --resume.")
     try:
         agent.load_state_dict(state["agent"])
-        replay.load_state_dict(state["replay"])
+        if replay is not None:
+            replay.load_state_dict(state["replay"])
         history.__dict__.update(state["history"])
-        return state["frames"], {name: value.to(agent.device) for name, value in state["info"].items()}
+        return state[history.unit], {name: value.to(agent.device) for name, value in state["info"].items()}
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"Checkpoint {path} is not of a run with these settings: {error}") from error

@@ -16,6 +16,7 @@ def main() -> None:
     parser.add_argument("--demos", type=int, help="demonstrations to learn from (default: all)")
     parser.add_argument("--subsample", type=int, default=1, help="keep every n-th transition of a demonstration")
     parser.add_argument("--noise", type=float, default=0.0, help="standard deviation of noise on the expert's actions")
+    parser.add_argument("--resume", help="log folder of an interrupted run to go on with")
     args = parser.parse_args()
 
     from rlopt.pipeline import train_bc
@@ -32,6 +33,7 @@ def main() -> None:
         subsample=args.subsample,
         noise=args.noise,
         eval_episodes=args.eval_episodes,
+        resume=args.resume,
         options=run_options(args),
     )
     print(f"Models: {result.directory.parent / 'bc_policy_seed*.pt'}")

@@ -516,7 +516,7 @@ def test_ctrl_c_saves_a_checkpoint_to_go_on_from(script, agent_type, kind, call,
     model = {"sac": "sac_expert.pt", "ipmd": "ipmd_model.pt"}[kind]
     assert {path.name for path in folder.iterdir()} == {model, "rlopt.log", "metrics.csv", "config.json"}
     frames = [line.split(",")[0] for line in (folder / "metrics.csv").read_text().splitlines()]
-    assert frames == ["frames", *(str(64 * i) for i in range(2, 11))]
+    assert frames == ["frames", *(str(32 * i) for i in range(3, 21))]
     assert Path("expert_data", counter_env, "expert_buffer.pt").exists() == (kind == "sac")
 
 
@@ -532,6 +532,14 @@ def test_ctrl_c_during_bc_keeps_the_policies_of_the_run_before(call, short, coun
     assert "Traceback" not in err
     assert err.splitlines()[-1] == "interrupted."
     assert {path: path.read_bytes() for path in folder.glob("*.pt")} == before
+    (checkpoint,) = folder.glob("*/checkpoint.pt")
+    assert torch.load(checkpoint, weights_only=True)["epochs"] == 1  # whole epochs, of 100 steps each
+    code, _, err = call(*short(BC_SCRIPT, "--lr", "0.01", "--resume", checkpoint.parent))
+    assert code == 0, err
+    rows = (checkpoint.parent / "metrics.csv").read_text().splitlines()[1:]
+    assert [row.split(",")[0] for row in rows] == ["1", "2", "3"]
+    assert not checkpoint.exists()
+    assert {path: path.read_bytes() for path in folder.glob("*.pt")} != before
 
 
 def test_an_interrupted_comparison_goes_on_in_the_same_run(call, short, counter_env, monkeypatch):
@@ -549,7 +557,7 @@ def test_an_interrupted_comparison_goes_on_in_the_same_run(call, short, counter_
     assert code == 0, err
     assert run_folder("ipmd", counter_env) == folder  # gone on with, not begun anew
     assert (folder / "ipmd_model.pt").exists()
-    assert len((folder / "metrics.csv").read_text().splitlines()) == 1 + 9
+    assert len((folder / "metrics.csv").read_text().splitlines()) == 1 + 18
     assert Path("comparison_results", counter_env, "results.json").exists()
 
 

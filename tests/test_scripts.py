@@ -236,7 +236,7 @@ def test_metrics_have_a_row_per_evaluation_and_a_column_per_seed(chain, kind, fi
     assert next(iter(rows[0])) == "frames"
     assert [row["frames"] for row in rows] == sorted({row["frames"] for row in rows})
     assert rows[-1]["frames"] == FRAMES
-    assert len(rows) == 8  # ten evaluations, but for those before the first update
+    assert len(rows) == 15  # twenty evaluations, but for those before the first update
     for row in rows:
         assert all(math.isfinite(value) for value in row.values())
         per_seed = [row[f"return_seed{first_seed + i}"] for i in range(2)]
@@ -518,7 +518,7 @@ def test_02_interrupted_keeps_a_checkpoint_and_resumes(chain, tmp_path):
     assert files(directory) == {"ipmd_model.pt", "rlopt.log", "metrics.csv", "config.json"}
     rows = metrics(directory)
     assert rows[: len(before)] == before
-    assert [row["frames"] for row in rows] == [320 * i for i in range(2, 11)]  # none twice, none lost
+    assert [row["frames"] for row in rows] == [160 * i for i in range(3, 21)]  # none twice, none lost
     seconds = [row["wall_seconds"] for row in rows]
     assert seconds == sorted(seconds)
     assert load_agent(directory / "ipmd_model.pt")[1]["seeds"] == [43, 44]
@@ -639,6 +639,7 @@ ALL = {
         "--batch-size": ("5", None, "batch_size", 5),
         "--lr": ("0.5", None, "lr", 0.5),
         "--eval-episodes": ("4", None, "eval_episodes", 4),
+        "--resume": ("there", None, "resume", "there"),
     },
     COMPARE: ALL_COMMON
     | ALL_ONLINE
