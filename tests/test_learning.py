@@ -1,4 +1,4 @@
-"""The one honest test of learning: from one demonstration IPMD gets as good as the expert. Takes minutes (`-m slow`)."""
+"""The honest test of learning: from demonstrations alone IPMD gets as good as the expert. Takes minutes (`-m slow`)."""
 
 import pytest
 
@@ -8,18 +8,32 @@ from rlopt.pipeline import collect_expert_data, train_ipmd
 from rlopt.stages import RunOptions
 
 
+@pytest.fixture(scope="module")
+def options(tmp_path_factory):
+    logs = tmp_path_factory.mktemp("logs")
+    return RunOptions(device="cpu", log_dir=logs, wandb=False, show_progress=False)
+
+
+@pytest.fixture(scope="module")
+def expert(options, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("expert_data")
+    return collect_expert_data("Pendulum-v1", frames=60_000, num_seeds=3, episodes=5, save_dir=folder, options=options)
+
+
 @pytest.mark.slow
-def test_ipmd_on_pendulum_from_one_demonstration(tmp_path):
-    options = RunOptions(device="cpu", log_dir=tmp_path / "logs", wandb=False, show_progress=False)
-    expert = collect_expert_data(
-        "Pendulum-v1", frames=60_000, num_seeds=3, episodes=5, save_dir=tmp_path / "expert_data", options=options
-    )
+def test_sac_is_an_expert(expert):
     assert statistics.iqm(expert.returns.mean(1)) >= -170
 
-    result = train_ipmd(expert.demonstrations, frames=100_000, num_seeds=3, demos=1, options=options)
+
+# One demonstration swings up on one side only. A learner that has seen nothing else goes that way from every start, which
+# takes longer from some: that is worth 0.05, so 0.95 is what to expect, and 0.9 is asked for.
+@pytest.mark.slow
+@pytest.mark.parametrize(("demos", "least"), [(5, 0.98), (1, 0.90)])
+def test_ipmd_reaches_the_expert(expert, options, demos, least):
+    result = train_ipmd(expert.demonstrations, frames=40_000, num_seeds=3, demos=demos, options=options)
     data = load_demonstrations(expert.demonstrations)
     scores = statistics.normalized_score(
         result.returns.mean(1), random_return=data.random_return, expert_return=data.expert_return
     )
-    assert statistics.iqm(scores) >= 0.95, scores
-    assert scores.min() >= 0.9, scores
+    assert scores.min() >= least, scores
+    assert result.reward_recovery["pearson"] >= 0.8
