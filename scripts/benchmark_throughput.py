@@ -56,7 +56,7 @@ class Size(NamedTuple):
     num_seeds: tuple[int, ...]
 
 
-SIZES = {"standard": Size(256, 256, (1, 5, 10)), "small": Size(64, 64, (1, 10))}
+SIZES = {"standard": Size(256, 256, (1, 5, 10)), "small": Size(64, 64, (1, 5, 10))}
 
 
 def main() -> None:
