@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
@@ -27,26 +28,26 @@ STYLE: Any = {
 
 
 def draw(results: Mapping[str, Any], path: Path) -> Figure | None:
-    """A column of bars for each environment, a row for each size, and the sweep at the right; None: nothing to draw."""
+    """Bars for each environment and size, and the sweep at the right; None: nothing to draw."""
     training, sweep = results.get("training", []), results.get("sweep", [])
-    envs = list(dict.fromkeys(row["env_id"] for row in training))
-    sizes = list(dict.fromkeys((row["width"], row["batch_size"]) for row in training))
-    columns = len(envs) + bool(sweep)
-    if not columns:
+    panels = list(dict.fromkeys((row["env_id"], row["width"], row["batch_size"]) for row in training))
+    if not panels and not sweep:
         return None
+    # two panels stand on one another, and the sweep beside them
+    height, columns = min(2, max(1, len(panels))), -(-len(panels) // 2) + bool(sweep)
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(5.2 * columns, 3.6 * max(1, len(sizes))), layout="constrained")
+        figure = Figure(figsize=(5.2 * columns, 3.6 * height), layout="constrained")
         figure.get_layout_engine().set(hspace=0.06, wspace=0.04)  # type: ignore[union-attr, call-arg]
-        grid = figure.add_gridspec(max(1, len(sizes)), columns)
-        for i, size in enumerate(sizes):
-            for j, env_id in enumerate(envs):
-                rows = [r for r in training if (r["env_id"], r["width"], r["batch_size"]) == (env_id, *size)]
-                axes = figure.add_subplot(grid[i, j])
-                axes.set_title(f"{env_id}, 2 x {size[0]} units, batch {size[1]}", loc="left")
-                _bars(axes, [row for row in rows if "missing" not in row])
+        grid = figure.add_gridspec(height, columns)
+        for number, (env_id, width, batch_size) in enumerate(panels):
+            rows = [r for r in training if (r["env_id"], r["width"], r["batch_size"]) == (env_id, width, batch_size)]
+            axes = figure.add_subplot(grid[number % 2, number // 2])
+            axes.set_title(f"{env_id}, 2 x {width} units, batch {batch_size}", loc="left")
+            _bars(axes, [row for row in rows if "missing" not in row])
         if sweep:
             _lines(figure.add_subplot(grid[:, -1]), sweep)
-        figure.supxlabel(results["machine"], fontsize=8, color=GREY)
+        characters = int(18 * figure.get_figwidth())  # that fit in a line
+        figure.supxlabel(textwrap.fill(results["machine"], characters), fontsize=8, color=GREY)
         save_figure(figure, path)
         return figure
 
