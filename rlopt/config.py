@@ -270,17 +270,3 @@ def configure(kind: Callable[..., ConfigType], env_id: str, **overrides: Any) ->
         f"{getattr(kind, '__name__', kind)} has no field {', '.join(unknown)}; it has {', '.join(sorted(known))}.",
     )
     return kind(**{**sections[kind], **given})
-
-
-__all__ = [
-    "PRESETS",
-    "REWARD_INPUTS",
-    "BCConfig",
-    "IPMDConfig",
-    "Preset",
-    "SACConfig",
-    "TrainingConfig",
-    "configure",
-    "preset",
-    "replace",
-]

@@ -1,11 +1,11 @@
 """Settings: a wrong field or value is refused by name, presets apply, and what is asked for beats them."""
 
-from dataclasses import FrozenInstanceError, asdict
+from dataclasses import FrozenInstanceError, asdict, replace
 
 import pytest
 
 from rlopt import config
-from rlopt.config import PRESETS, BCConfig, IPMDConfig, SACConfig, TrainingConfig, configure, preset, replace
+from rlopt.config import PRESETS, BCConfig, IPMDConfig, SACConfig, TrainingConfig, configure, preset
 from rlopt.errors import UserError
 
 KINDS = [SACConfig, IPMDConfig, BCConfig, TrainingConfig]
