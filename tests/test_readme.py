@@ -25,6 +25,7 @@ def blocks(language):
 def flags_of(script, monkeypatch, capsys):
     """The flags that a script's `--help` lists."""
     monkeypatch.setattr(sys, "argv", [script, "--help"])
+    monkeypatch.syspath_prepend(str((ROOT / script).parent))  # as `python scripts/...` does
     with pytest.raises(SystemExit) as end:
         runpy.run_path(str(ROOT / script), run_name="__main__")
     assert not end.value.code
