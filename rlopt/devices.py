@@ -6,6 +6,8 @@ import ctypes
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -55,6 +57,18 @@ def set_up_cpu(num_seeds: int, batch_size: int, width: int) -> None:
 
 
 _AVAILABLE_THREADS = torch.get_num_threads()
+
+
+@contextmanager
+def cpu_set_up(num_seeds: int, batch_size: int, width: int) -> Iterator[None]:
+    """`set_up_cpu` for a block: a notebook gets its own thread count, and its denormal numbers, back."""
+    threads = torch.get_num_threads()
+    set_up_cpu(num_seeds, batch_size, width)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_flush_denormal(False)
 
 
 def _keep_freed_memory() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Concatenate, ParamSpec
 
 import numpy as np
 import torch
@@ -18,7 +20,7 @@ from rlopt.agents.sac import SAC
 from rlopt.checkpoint import load_safely, save_atomically
 from rlopt.collectors import make_collector
 from rlopt.config import TrainingConfig
-from rlopt.devices import set_up_cpu
+from rlopt.devices import cpu_set_up
 from rlopt.errors import UserError
 from rlopt.evaluation import Evaluator
 from rlopt.replay import SeedReplayBuffer
@@ -48,6 +50,22 @@ class History:
             self.losses.setdefault(name, []).append(value.tolist())
 
 
+Arguments = ParamSpec("Arguments")
+Training = Callable[Concatenate[Any, Arguments], History]
+
+
+def _on_set_up_cpu(train: Training[Arguments]) -> Training[Arguments]:
+    """The same loop, with threads and arithmetic that suit the agent's networks while it runs."""
+
+    @functools.wraps(train)
+    def run(agent: SAC | IPMD | BC, *args: Arguments.args, **kwargs: Arguments.kwargs) -> History:
+        config = agent.config
+        with cpu_set_up(agent.num_seeds, config.batch_size, max(config.hidden_sizes)):
+            return train(agent, *args, **kwargs)
+
+    return run
+
+
 class NotFiniteError(UserError):
     """A loss became NaN or infinite."""
 
@@ -63,6 +81,7 @@ def check_finite(info: Info, when: str) -> None:
             )
 
 
+@_on_set_up_cpu
 def train_online(
     agent: SAC | IPMD,
     env_id: str,
@@ -87,7 +106,6 @@ def train_online(
     Raises:
         NotFiniteError: a loss became NaN or infinite; the last good checkpoint is kept.
     """
-    set_up_cpu(agent.num_seeds, agent.config.batch_size, max(agent.config.hidden_sizes))
     replay = SeedReplayBuffer(
         min(config.buffer_size, config.frames + config.frames_per_batch),
         agent.observation_size,
@@ -195,6 +213,7 @@ class _Monitor:
             self.evaluator.close()
 
 
+@_on_set_up_cpu
 def train_offline(
     agent: BC,
     expert: ExpertSource,
@@ -225,7 +244,6 @@ def train_offline(
         NotFiniteError: the loss became NaN or infinite.
     """
     config = agent.config
-    set_up_cpu(agent.num_seeds, config.batch_size, max(config.hidden_sizes))
     seeds = seeds or list(range(agent.num_seeds))
     steps_per_epoch = max(math.ceil(len(expert) / config.batch_size), config.min_steps_per_epoch)
     agent.fit_standardizer(*expert.observation_statistics())

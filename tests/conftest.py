@@ -12,6 +12,14 @@ from rlopt.transition import Transition
 
 torch.set_num_threads(1)
 
+
+@pytest.fixture(autouse=True)
+def own_arithmetic():
+    """Hypothesis, and every other test, need denormal numbers, which benchmarks turn off."""
+    yield
+    torch.set_flush_denormal(False)
+
+
 COUNTER = "rlopt-test/Counter-v0"
 COUNTER_LIMIT = 7
 

@@ -372,3 +372,14 @@ def test_bc_stops_at_a_loss_that_is_not_finite():
     )
     with pytest.raises(NotFiniteError, match="in epoch 2: bc_loss is not finite for seed number 0"):
         train_offline(agent, ExpertReplayBuffer(linear_tanh_expert(10, seed=0)))
+
+
+def test_training_gives_the_processor_back(counter_env):
+    seen = []
+    agent = sac()
+    spy_on_updates(agent, lambda number, info: seen.append(np.float32(1e-40) * np.float32(1) == 0) or info)
+    threads = torch.get_num_threads()
+    train_online(agent, counter_env, settings(), evaluator=ConstantEvaluator())
+    assert all(seen)  # denormals count as zero while it trains
+    assert np.float32(1e-40) * np.float32(1) != 0
+    assert torch.get_num_threads() == threads
