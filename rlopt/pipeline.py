@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rlopt.agents import BC, IPMD, SAC
-from rlopt.checkpoint import check_writable, load_safely, save_atomically
+from rlopt.checkpoint import check_writable
 from rlopt.config import BCConfig, IPMDConfig, SACConfig, TrainingConfig, configure
 from rlopt.devices import choose_device
 from rlopt.envs import env_spec
 from rlopt.errors import UserError
 from rlopt.evaluation import Evaluator, select_policy
+from rlopt.finished import FinishedStages
 from rlopt.imitation.demonstrations import load_demonstrations, save_demonstrations
 from rlopt.imitation.expert_buffer import ExpertReplayBuffer
 from rlopt.models import save_agent, take_seed
 from rlopt.results import comparison_results, write_comparison
-from rlopt.runlog import timestamp, to_json
+from rlopt.runlog import timestamp
 from rlopt.stages import (
     FINAL_EPISODES,
     RunOptions,
@@ -303,21 +304,21 @@ def compare_methods(
         **{"seed": seed, "num_seeds": num_seeds, "demos": demos, "expert_data": expert_data},
         **{"agent_settings": agent_settings or {}, "training_settings": training_settings or {}},
     }
-    finished = FinishedStages(directory / "stages.pt", settings, resume)
+    finished = FinishedStages(directory / "stages.pt", settings, keep=resume)
 
     stages = {}
     if expert_data is None:
         stages["sac"] = finished.get_or_run(
-            "sac", lambda: collect_expert_data(env_id, frames=expert_frames, episodes=max(50, demos), **online)
+            "sac",
+            lambda: collect_expert_data(env_id, frames=expert_frames, episodes=max(50, demos), **online).summary(),
         )
         expert_data = stages["sac"]["demonstrations"]
     path = Path(expert_data)
     stages["ipmd"] = finished.get_or_run(
-        "ipmd", lambda: train_ipmd(path, env_id=env_id, frames=ipmd_frames, demos=demos, **online)
+        "ipmd", lambda: train_ipmd(path, env_id=env_id, frames=ipmd_frames, demos=demos, **online).summary()
     )
-    stages["bc"] = finished.get_or_run(
-        "bc", lambda: train_bc(path, env_id=env_id, epochs=bc_epochs, demos=demos, resume=online["resume"], **common)
-    )
+    bc: dict[str, Any] = {**common, "epochs": bc_epochs, "resume": online["resume"]}
+    stages["bc"] = finished.get_or_run("bc", lambda: train_bc(path, env_id=env_id, demos=demos, **bc).summary())
 
     results = comparison_results(
         stages,
@@ -330,29 +331,3 @@ def compare_methods(
     )
     write_comparison(results, stages, directory)
     return results
-
-
-class FinishedStages:
-    """The results of a comparison's stages on disk, so that an interrupted one can go on.
-
-    Args:
-        path: where they are kept.
-        settings: of the comparison; results of other settings do not count.
-        resume: use what is there; otherwise begin anew.
-    """
-
-    def __init__(self, path: Path, settings: Mapping[str, Any], resume: bool):
-        self.path = path
-        self.settings = to_json(settings)
-        self.stages: dict[str, dict[str, Any]] = {}
-        if resume and path.exists():
-            state = load_safely(path, what="Stages of the comparison", hint="Start without --resume.")
-            if state["settings"] == self.settings:
-                self.stages = state["stages"]
-
-    def get_or_run(self, name: str, run: Callable[[], StageResult]) -> dict[str, Any]:
-        """The stage called `name`: as it was finished before, or by running it now."""
-        if name not in self.stages:
-            self.stages[name] = run().summary()
-            save_atomically(self.path, {"settings": self.settings, "stages": self.stages})
-        return self.stages[name]

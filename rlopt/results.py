@@ -19,8 +19,16 @@ UNITS = {"sac": "frames", "ipmd": "frames", "bc": "epochs"}
 
 
 def method_results(stage: Mapping[str, Any], unit: str, data: Demonstrations) -> dict[str, Any]:
-    """One method's entry of `results.json` from its stage's summary. NaN where the expert is no better than random."""
-    per_seed = np.asarray(stage["returns"]).mean(1)  # [S]
+    """One method's entry of `results.json` from its stage's summary."""
+    return {
+        **score_summary(np.asarray(stage["returns"]).mean(1), data),
+        unit: stage["history"]["x"][-1],
+        "wall_seconds": stage["wall_seconds"],
+    }
+
+
+def score_summary(per_seed: np.ndarray, data: Demonstrations) -> dict[str, Any]:
+    """Returns and scores of seeds with mean returns `[S]`; scores are NaN where the expert is no better than random."""
     try:
         scores = statistics.normalized_score(
             per_seed, random_return=data.random_return, expert_return=data.expert_return
@@ -33,8 +41,6 @@ def method_results(stage: Mapping[str, Any], unit: str, data: Demonstrations) ->
         "normalized_per_seed": scores.tolist(),
         "normalized_iqm": statistics.iqm(scores),
         "normalized_ci95": list(statistics.stratified_bootstrap_ci(scores)),
-        unit: stage["history"]["x"][-1],
-        "wall_seconds": stage["wall_seconds"],
     }
 
 

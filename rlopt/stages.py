@@ -124,7 +124,7 @@ def training_run(
     settings: Mapping[str, Any],
     total: int,
     options: RunOptions,
-    resume: str | Path | None,
+    resume: str | Path | None = None,
     unit: str = "frames",
 ) -> Iterator[tuple[RunLog, dict[str, Any]]]:
     """A run's log, and where its checkpoints go; says how to go on when it is interrupted."""

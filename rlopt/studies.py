@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +13,22 @@ import torch
 from tensordict import TensorDict
 from torch import Tensor
 
-from rlopt import statistics
 from rlopt.agents import BC, IPMD
-from rlopt.checkpoint import check_writable, load_safely, save_atomically, write_text_atomically
+from rlopt.checkpoint import check_writable, write_text_atomically
 from rlopt.config import BCConfig, IPMDConfig, TrainingConfig, configure
 from rlopt.devices import choose_device
 from rlopt.errors import UserError
-from rlopt.imitation.demonstrations import Demonstrations
+from rlopt.finished import FinishedStages
 from rlopt.imitation.expert_buffer import ExpertReplayBuffer
-from rlopt.runlog import RunLog, new_run_directory, to_json
+from rlopt.results import score_summary
+from rlopt.runlog import to_json
 from rlopt.stages import (
     RunOptions,
     check_whole_episode,
     final_evaluation,
     prepare_demonstrations,
     reward_recovery,
-    wandb_options,
+    training_run,
 )
 from rlopt.study_plots import ablation_figure, study_figure
 from rlopt.training import train_offline, train_online
@@ -118,11 +119,12 @@ def study_demonstrations(
     returns: dict[str, np.ndarray] = {}
     ipmd = IPMD(config, *sizes, num_seeds=total, seed=seed, device=device)
     ipmd.set_expert_buffer(experts)
-    with _study_log("ipmd", "RLOpt-IPMD", env_id, settings, training.frames, "frames", options) as log:
+    with training_run("ipmd", "RLOpt-IPMD", env_id, settings, frames, options) as (log, _):
         train_online(ipmd, env_id, training, log=log)
         returns["ipmd"] = final_evaluation(ipmd, env_id)
     bc = BC(configure(BCConfig, env_id, epochs=bc_epochs), *sizes, num_seeds=total, seed=seed, device=device)
-    with _study_log("bc", "RLOpt-BC", env_id, settings | {"agent": bc.config}, bc_epochs, "epochs", options) as log:
+    bc_settings = settings | {"agent": bc.config}
+    with training_run("bc", "RLOpt-BC", env_id, bc_settings, bc_epochs, options, unit="epochs") as (log, _):
         train_offline(bc, experts, log=log, seeds=training.seeds)
         returns["bc"] = final_evaluation(bc, env_id)
 
@@ -144,31 +146,6 @@ def study_demonstrations(
         path=directory / "demonstrations.png",
     )
     return results
-
-
-def _study_log(
-    kind: str, project: str, env_id: str, settings: Mapping[str, Any], total: int, unit: str, options: RunOptions
-) -> RunLog:
-    return RunLog(
-        new_run_directory(Path(options.log_dir) / kind / env_id),
-        config=settings,
-        title=f"{kind.upper()} {env_id}",
-        total=total,
-        unit=unit,
-        wandb=wandb_options(project, options),
-        show_progress=options.show_progress,
-    )
-
-
-def score_summary(returns: np.ndarray, data: Demonstrations) -> dict[str, Any]:
-    """Scores of the seeds of one cell, from their mean returns `[S]`."""
-    scores = statistics.normalized_score(returns, random_return=data.random_return, expert_return=data.expert_return)
-    return {
-        "return_per_seed": returns.tolist(),
-        "normalized_per_seed": scores.tolist(),
-        "normalized_iqm": statistics.iqm(scores),
-        "normalized_ci95": list(statistics.stratified_bootstrap_ci(scores)),
-    }
 
 
 # ------------------------------------------------------------------------------------------------------------- ablations
@@ -235,21 +212,20 @@ def run_ablations(
     )
     configs = {name: configure(IPMDConfig, env_id, **{**(agent_settings or {}), **ABLATIONS[name]}) for name in names}
     shared = to_json({"training": training, "demos": demos, "expert_return": data.expert_return})
-    kept = FinishedCells(directory / "ablations.pt", shared)
-    for name, config in configs.items():
-        if kept.has(name, config):
-            continue
+    finished = FinishedStages(directory / "ablations.pt", shared)
+
+    def ablate(name: str, config: IPMDConfig) -> dict[str, Any]:
         agent = IPMD(config, *sizes, num_seeds=num_seeds, seed=seed, device=device)
         agent.set_expert_buffer(ExpertReplayBuffer(data, device=device, seed=seed))
         settings = {"ablation": name, "agent": config, "training": training, "device": str(device)}
-        with _study_log("ipmd", "RLOpt-IPMD", env_id, settings, training.frames, "frames", options) as log:
+        with training_run("ipmd", "RLOpt-IPMD", env_id, settings, frames, options) as (log, _):
             log.info(f"Ablation: {name}")
             history = train_online(agent, env_id, training, log=log)
             cell = score_summary(final_evaluation(agent, env_id).mean(1), data)
         recovery = reward_recovery(agent, env_id)
-        cell |= {"frames": history.x, "returns": history.returns, "pearson": recovery["pearson"]}
-        kept.add(name, config, cell)
-    cells = {name: kept.cells[name]["cell"] for name in names}
+        return {**cell, "frames": history.x, "returns": history.returns, "pearson": recovery["pearson"]}
+
+    cells = {name: finished.get_or_run(name, partial(ablate, name, config), config) for name, config in configs.items()}
     results = {"env": env_id, **shared, "random_return": data.random_return, "ablations": cells}
     write_text_atomically(directory / "ablations.json", json.dumps(to_json(results), indent=2) + "\n")
     ablation_figure(
@@ -258,29 +234,3 @@ def run_ablations(
         path=directory / "ablations.png",
     )
     return results
-
-
-class FinishedCells:
-    """The finished runs of a study on disk, by name; runs of other settings do not count.
-
-    Args:
-        path: where they are kept.
-        shared: the settings that all runs of the study have in common.
-    """
-
-    def __init__(self, path: Path, shared: Mapping[str, Any]):
-        self.path, self.shared = path, shared
-        self.cells: dict[str, dict[str, Any]] = {}
-        if path.exists():
-            state = load_safely(path, what="Finished runs", hint="Delete the file to begin anew.")
-            if state["shared"] == shared:
-                self.cells = state["cells"]
-
-    def has(self, name: str, config: Any) -> bool:
-        """Whether `name` was run with these settings."""
-        return name in self.cells and self.cells[name]["config"] == to_json(config)
-
-    def add(self, name: str, config: Any, cell: Mapping[str, Any]) -> None:
-        """Keep a finished run."""
-        self.cells[name] = {"config": to_json(config), "cell": dict(cell)}
-        save_atomically(self.path, {"shared": self.shared, "cells": self.cells})
