@@ -113,16 +113,15 @@ def interpolate(policy_features: Tensor, expert_features: Tensor, weight: Tensor
 def absorbing_reward(expert_ends: Tensor, policy_ends: Tensor, horizon: float, value_regularizer: float) -> Tensor:
     """r_abs `[S]`, the learned reward of the absorbing state in which an ended episode stays for ever.
 
-    An episode that ends spends `horizon` = gamma / (1 - gamma) effective steps there, so with a share `ends` of a
-    side's transitions terminating, the absorbing state holds rho = ends horizon / (1 + ends horizon) of its occupancy.
-    The reward step is solved at that point in closed form:
+    An episode that ends spends `horizon` = gamma / (1 - gamma) effective steps there, so with a share e of a side's
+    transitions terminating, the absorbing state holds rho = e horizon / (1 + e horizon) of its occupancy. The reward step
+    is solved at that point in closed form:
 
-    r_abs = (rho_E - rho_pi) / (lambda (rho_E + rho_pi)),   -1/lambda where the expert never ends (also before any end)
+    r_abs = (rho_E - rho_pi) / (lambda (rho_E + rho_pi)) = (e_E - e_pi) / (lambda (e_E + e_pi + 2 horizon e_E e_pi)),
+    -1/lambda where the expert never ends (also before any end)
     """
-    expert = expert_ends * horizon / (1 + expert_ends * horizon)
-    policy = policy_ends * horizon / (1 + policy_ends * horizon)
-    total = expert + policy
-    advantage = torch.where(total > 0, (expert - policy) / total.clamp_min(1e-12), -1.0)
+    total = expert_ends + policy_ends + 2 * horizon * expert_ends * policy_ends
+    advantage = torch.where(total > 0, (expert_ends - policy_ends) / total.clamp_min(1e-12), -1.0)
     return advantage / value_regularizer
 
 

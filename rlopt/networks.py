@@ -37,13 +37,15 @@ class StackedLinear(nn.Module):
         self.bias = uniform(1, out_features)  # [N, 1, out]
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+        if self.bias.shape[-1] == 1:  # as a matrix product, a single column took seven times as long
+            return (x * self.weight.transpose(1, 2)).sum(-1, keepdim=True) + self.bias
         return torch.baddbmm(self.bias.to(x.dtype), x, self.weight.to(x.dtype))
 
 
 class StackedMLP(nn.Module):
     """N independent ReLU networks: `[N, B, sizes[0]] -> [N, B, sizes[-1]]`, float32 in and out.
 
-    Matrix products and what lies between them are computed in `precision`; parameters stay float32.
+    Hidden layers are computed in `precision`; parameters and the last layer, whose output may be large, stay float32.
     """
 
     def __init__(
@@ -66,7 +68,7 @@ class StackedMLP(nn.Module):
         x = x.to(self.dtype)
         for layer in hidden:
             x = layer(x).relu_()  # in place: the product's backward does not read its output
-        return last(x).float()
+        return last(x.float())
 
     def input_gradient(self, x: Tensor) -> Tensor:
         """Gradient `[N, B, in]` of a single output with respect to the input, differentiable in the parameters.
