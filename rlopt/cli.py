@@ -40,6 +40,7 @@ def add_online_flags(parser: argparse.ArgumentParser) -> None:
     """Flags of scripts that gather experience; unset, the environment's preset holds."""
     group = parser.add_argument_group("settings that otherwise come from the environment's preset")
     group.add_argument("--num-envs", type=int, help="environment copies per seed")
+    group.add_argument("--env-workers", type=int, help="processes that step the environments (0: none but this one)")
     group.add_argument("--batch-size", type=int, help="transitions per seed and update")
     group.add_argument("--updates-per-frame", type=float, help="gradient steps per frame of one seed")
     group.add_argument("--warmup-frames", type=int, help="frames of random actions before the first update")
@@ -70,9 +71,12 @@ def online_settings(args: argparse.Namespace) -> dict[str, Any]:
         "hidden_sizes": hidden,
         "matmul_precision": args.matmul_precision,
     }
-    training = {name: getattr(args, name) for name in ("num_envs", "updates_per_frame", "warmup_frames")}
+    training = {name: getattr(args, name) for name in _TRAINING_FLAGS}
     training["cuda_graph"] = False if args.no_cuda_graph else None
     return {"agent_settings": _given(agent), "training_settings": _given(training)}
+
+
+_TRAINING_FLAGS = ("num_envs", "env_workers", "updates_per_frame", "warmup_frames")
 
 
 def _given(settings: dict[str, Any]) -> dict[str, Any]:

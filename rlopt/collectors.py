@@ -3,69 +3,85 @@
 from __future__ import annotations
 
 import math
+import signal
 from collections.abc import Sequence
+from copy import deepcopy
+from functools import partial
 
 import torch
 from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModuleBase
 from torchrl.collectors import Collector
+from torchrl.envs import EnvBase, ParallelEnv
 
 from rlopt.agents.common import Policy
-from rlopt.envs import TorchEnv, as_seeds, env_seeds
+from rlopt.envs import TorchEnv, env_seeds
 
 
-class CollectorPolicy(TensorDictModuleBase):
-    """The sampling policy as TorchRL calls it: `observation [S*E, O]` -> `action [S*E, A]`, nothing else.
+class BehaviorPolicy(TensorDictModuleBase):
+    """The sampling policy as TorchRL calls it: `observation [N, O]` -> `action [N, A]`, N = S*E, nothing else.
 
-    Both are on the CPU, where the environments are; the policy may be elsewhere. One observation goes there and one
-    action comes back a step: TorchRL's own `policy_device` would move the whole step, and copy the policy if it thought
-    the devices differed, so that updates were never seen.
+    It acts on the CPU, where the environments are. A policy of the CPU it shares: what an update changes is what acts.
+    One of another device it copies, anew at each `refresh`: then no step waits for the updates that are under way there.
+
+    Args:
+        policy: of S seeds.
+        num_seeds: S.
+        seed: of the actions' noise.
     """
 
     in_keys = ("observation",)
     out_keys = ("action",)
 
-    def __init__(self, policy: Policy, num_seeds: int, generator: torch.Generator):
+    def __init__(self, policy: Policy, num_seeds: int, seed: int):
         super().__init__()
-        self.actor = policy.actor  # a submodule, so that TorchRL sees its parameters
-        self.policy = policy
+        self.followed = [*policy.actor.parameters()]
+        on_cpu = all(parameter.is_cpu for parameter in self.followed)
+        self.actor = policy.actor if on_cpu else deepcopy(policy.actor).cpu()
+        self.policy = Policy(self.actor)
         self.num_seeds = num_seeds
-        self.generator = generator
+        self.generator = torch.Generator().manual_seed(seed)
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """Act as the policy does now. Waits for the updates that were begun on its device."""
+        for own, followed in zip(self.actor.parameters(), self.followed, strict=True):
+            if own is not followed:
+                own.copy_(followed)
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:  # noqa: D102
-        observation = tensordict.get("observation").to(self.generator.device, non_blocking=True)
-        action = self.policy(as_seeds(observation, self.num_seeds), self.generator)
-        return tensordict.set("action", action.flatten(0, 1).cpu())
+        observation = tensordict.get("observation")
+        action = self.policy(observation.reshape(self.num_seeds, -1, observation.shape[-1]), self.generator)
+        return tensordict.set("action", action.view(*observation.shape[:-1], -1))
 
 
 def make_collector(
     env_id: str,
-    policy: Policy,
+    policy: BehaviorPolicy,
     *,
     seeds: Sequence[int],
     num_envs: int,
     steps_per_batch: int,
     random_frames: int,
-    device: torch.device,
+    env_workers: int = 0,
 ) -> Collector:
     """A collector without an end whose batches are `[S*E, T]`, seed-major, on the CPU.
 
     Args:
         env_id: a gymnasium id.
-        policy: acts on `device`, and is shared: what an update changes is what collects.
+        policy: chooses the actions.
         seeds: S seeds; seed i's copies start from resets of its own.
         num_envs: E.
         steps_per_batch: T.
         random_frames: frames per seed of uniformly random actions at the start, rounded up to whole batches.
-        device: of the policy. Environments and their data stay on the CPU.
+        env_workers: W processes that share the stepping, W a divisor of S*E: batches are `[W, S*E/W, T]` then, of the same
+            numbers. 0: this process steps.
     """
-    env = TorchEnv(env_id, env_seeds(seeds, num_envs))
-    generator = torch.Generator(device).manual_seed(seeds[0])
     frames_per_batch = len(seeds) * num_envs * steps_per_batch
     random_batches = math.ceil(len(seeds) * random_frames / frames_per_batch)  # the collector wants whole ones
     return Collector(
-        env,
-        CollectorPolicy(policy, len(seeds), generator),
+        _make_torch_env(env_id, env_seeds(seeds, num_envs), env_workers),
+        policy,
         frames_per_batch=frames_per_batch,
         total_frames=-1,
         init_random_frames=random_batches * frames_per_batch,
@@ -74,3 +90,19 @@ def make_collector(
         use_buffers=False,
         auto_register_policy_transforms=False,
     )
+
+
+def _make_torch_env(env_id: str, reset_seeds: list[int], num_workers: int) -> EnvBase:
+    if num_workers == 0:
+        return TorchEnv(env_id, reset_seeds)
+    share = len(reset_seeds) // num_workers
+    shares = [reset_seeds[i : i + share] for i in range(0, len(reset_seeds), share)]
+    # forked, a child would inherit the threads of torch and CUDA in whatever state they are
+    env = ParallelEnv(num_workers, [partial(TorchEnv, env_id, own) for own in shares], mp_start_method="spawn")
+    # Ctrl-C reaches every process. The workers never hear it: blocked signals are inherited, and the main process ends them
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        env.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+    return env

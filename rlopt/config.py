@@ -159,6 +159,8 @@ class TrainingConfig:
     """E, environment copies per seed."""
     steps_per_batch: int = 8
     """T, steps of every copy per collector batch."""
+    env_workers: int = 0
+    """Processes that step the environments; 0: the one that trains. It pays beside a GPU, with many copies."""
     updates_per_frame: float = 1.0
     """Gradient steps per frame of one seed."""
     warmup_frames: int = 5_000
@@ -181,7 +183,13 @@ class TrainingConfig:
             *("frames", "num_seeds", "num_envs", "steps_per_batch", "updates_per_frame", "warmup_frames"),
             *("buffer_size", "eval_points", "eval_episodes", "checkpoint_points"),
         )
-        _require(self.seed >= 0, f"seed must not be negative, and is {self.seed}.")
+        for name in ("seed", "env_workers"):
+            _require(getattr(self, name) >= 0, f"{name} must not be negative, and is {getattr(self, name)}.")
+        copies = self.num_seeds * self.num_envs
+        _require(
+            self.env_workers == 0 or copies % self.env_workers == 0,
+            f"env_workers must divide the {copies} environment copies of all seeds, and is {self.env_workers}.",
+        )
         _require(
             self.frames > self.warmup_frames,
             f"{self.frames} frames are no more than the {self.warmup_frames} of the random warm-up: raise --frames.",

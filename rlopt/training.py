@@ -18,7 +18,7 @@ from rlopt.agents.common import ExpertSource, Info
 from rlopt.agents.ipmd import IPMD
 from rlopt.agents.sac import SAC
 from rlopt.checkpoint import load_safely, save_atomically
-from rlopt.collectors import make_collector
+from rlopt.collectors import BehaviorPolicy, make_collector
 from rlopt.config import TrainingConfig
 from rlopt.devices import cpu_set_up
 from rlopt.errors import UserError
@@ -120,14 +120,16 @@ def train_online(
         frames, info = _restore(resume, agent, replay, history)
     monitor = _Monitor(agent, env_id, config, replay, history, frames, info, evaluator, log, checkpoint)
     torch.manual_seed(config.seed + frames)  # the random warm-up's actions
+    seeds = [seed + frames for seed in config.seeds]
+    behavior = BehaviorPolicy(agent.policy, agent.num_seeds, seeds[0])
     collector = make_collector(
         env_id,
-        agent.policy,
-        seeds=[seed + frames for seed in config.seeds],
+        behavior,
+        seeds=seeds,
         num_envs=config.num_envs,
         steps_per_batch=config.steps_per_batch,
         random_frames=max(0, config.warmup_frames - frames),
-        device=agent.device,
+        env_workers=config.env_workers,
     )
     update = make_updates(agent, config.cuda_graph)
     updates_due = 0.0
@@ -141,6 +143,7 @@ def train_online(
                 updates_due += config.frames_per_batch * config.updates_per_frame
             if updates_due >= 1:
                 num_updates, updates_due = int(updates_due), updates_due % 1
+                behavior.refresh()  # a GPU's updates run while these policies gather the next batch
                 monitor.info = update(replay.sample(num_updates, agent.config.batch_size))
             monitor.report(frames)
     except KeyboardInterrupt:

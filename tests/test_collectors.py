@@ -5,9 +5,10 @@ import logging
 
 import pytest
 import torch
+from tensordict import TensorDict
 
 from rlopt.agents import SAC
-from rlopt.collectors import make_collector
+from rlopt.collectors import BehaviorPolicy, make_collector
 from rlopt.config import SACConfig
 from rlopt.devices import choose_device
 from rlopt.envs import as_seeds, env_spec
@@ -23,17 +24,17 @@ def build(env_id):
     return SAC(config, spec.observation_size, spec.action_size, num_seeds=len(SEEDS), seed=SEEDS[0])
 
 
-def collect(env_id, batches, agent=None, random_frames=0, seeds=SEEDS, between=lambda: None):
+def collect(env_id, batches, agent=None, random_frames=0, seeds=SEEDS, between=lambda: None, env_workers=0):
     """The first batches of a collector, `between` called after each."""
     agent = agent or build(env_id)
     collector = make_collector(
         env_id,
-        agent.policy,
+        BehaviorPolicy(agent.policy, len(seeds), seeds[0]),
         seeds=seeds,
         num_envs=E,
         steps_per_batch=T,
         random_frames=random_frames,
-        device=torch.device("cpu"),
+        env_workers=env_workers,
     )
     rollouts = []
     for rollout in itertools.islice(collector, batches):
@@ -127,6 +128,31 @@ def test_collecting_is_reproducible():
     first, again, other = run(SEEDS), run(SEEDS), run([8, 9, 10])
     assert all(torch.equal(first[key], again[key]) for key in ("observation", "action"))
     assert not torch.equal(first["observation"], other["observation"])
+
+
+def test_processes_that_step_change_no_number():
+    def run(env_workers):
+        torch.manual_seed(0)
+        buffer = SeedReplayBuffer(1_000, 3, 1, num_seeds=len(SEEDS))
+        for rollout in collect("Pendulum-v1", 3, random_frames=8, env_workers=env_workers):
+            buffer.extend(rollout)
+        return buffer.state_dict()["elements"]
+
+    assert torch.equal(run(2), run(0))
+
+
+def test_a_policy_of_another_device_acts_as_it_was_at_the_last_refresh(counter_env, monkeypatch):
+    # what decides is whether the parameters are on the CPU; here they only say that they are not
+    agent = build(counter_env)
+    monkeypatch.setattr(torch.nn.Parameter, "is_cpu", False, raising=False)
+    behavior = BehaviorPolicy(agent.policy, len(SEEDS), seed=0)
+    step = TensorDict({"observation": torch.zeros(6, 3)}, batch_size=[6])
+    act_always(agent, 1.0)
+    behavior.refresh()
+    act_always(agent, -1.0)
+    assert torch.equal(behavior(step)["action"], torch.ones(6, 2))
+    behavior.refresh()
+    assert torch.equal(behavior(step)["action"], -torch.ones(6, 2))
 
 
 # ------------------------------------------------------------------------------------------------------------ devices

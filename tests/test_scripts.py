@@ -585,6 +585,7 @@ def test_help_lists_the_designs_flags_with_their_defaults(script, monkeypatch, c
 
 ALL_ONLINE = {
     "--num-envs": ("2", "training_settings", "num_envs", 2),
+    "--env-workers": ("4", "training_settings", "env_workers", 4),
     "--batch-size": ("16", "agent_settings", "batch_size", 16),
     "--updates-per-frame": ("0.25", "training_settings", "updates_per_frame", 0.25),
     "--warmup-frames": ("300", "training_settings", "warmup_frames", 300),

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from rlopt.agents import SAC
-from rlopt.collectors import make_collector
+from rlopt.collectors import BehaviorPolicy, make_collector
 from rlopt.config import SACConfig, TrainingConfig
 from rlopt.devices import set_up_cpu
 from rlopt.envs import env_spec, make_env
@@ -43,12 +43,11 @@ def measure_collection(env_id: str, effort: Effort) -> Iterator[dict[str, Any]]:
     collectors = {
         copies: make_collector(
             env_id,
-            agent.policy,
+            BehaviorPolicy(agent.policy, num_seeds=1, seed=0),
             seeds=[0],
             num_envs=copies,
             steps_per_batch=steps_per_batch,
             random_frames=0,
-            device=agent.device,
         )
         for copies in effort.copies
     }
