@@ -26,23 +26,17 @@ def make_updates(agent: SAC | IPMD, cuda_graph: bool = True) -> Updates:
     return lambda packed: update_all(agent, packed, sample_experts(agent, len(packed)))
 
 
-def sample_experts(agent: SAC | IPMD, num_updates: int) -> list[Transition] | None:
-    """Expert batches `[S, B]` for the coming updates; None for an agent that needs none."""
-    if not isinstance(agent, IPMD) or not agent.needs_expert:
-        return None
-    return [agent.sample_expert() for _ in range(num_updates)]
+def sample_experts(agent: SAC | IPMD, num_updates: int) -> Tensor | None:
+    """Packed expert batches `[U, S, B, D]` for the coming updates; None for an agent that needs none."""
+    return agent.sample_expert(num_updates) if isinstance(agent, IPMD) and agent.needs_expert else None
 
 
-def update_all(agent: SAC | IPMD, packed: Tensor, experts: list[Transition] | None) -> Info:
-    """Update once with each batch of `packed` `[U, S, B, D]`."""
+def update_all(agent: SAC | IPMD, packed: Tensor, experts: Tensor | None) -> Info:
+    """Update once with each batch of `packed` `[U, S, B, D]` and, where the agent needs an expert, of `experts`."""
+    sides = [packed] if experts is None else [packed, experts]
     info: Info = {}
-    for i, batch in enumerate(packed.unbind(0)):
-        transition = Transition.unpack(batch, agent.observation_size, agent.action_size)
-        if experts is not None:
-            assert isinstance(agent, IPMD)
-            info = agent.update(transition, experts[i])
-        else:
-            info = agent.update(transition)
+    for batches in zip(*sides, strict=True):
+        info = agent.update(*(Transition.unpack(b, agent.observation_size, agent.action_size) for b in batches))
     return info
 
 
@@ -80,7 +74,7 @@ class GraphedUpdates:
         self._replay(packed, experts)
         return self.info
 
-    def _on_side_stream(self, packed: Tensor, experts: list[Transition] | None) -> Info:
+    def _on_side_stream(self, packed: Tensor, experts: Tensor | None) -> Info:
         # what a graph captures must have run before on a stream that is not the default one
         stream = torch.cuda.Stream(self.agent.device)
         stream.wait_stream(torch.cuda.current_stream(self.agent.device))
@@ -89,25 +83,23 @@ class GraphedUpdates:
         torch.cuda.current_stream(self.agent.device).wait_stream(stream)
         return info
 
-    def _capture(self, packed: Tensor, experts: list[Transition] | None) -> None:
+    def _capture(self, packed: Tensor, experts: Tensor | None) -> None:
         self.packed = packed.clone()
-        self.experts = None if experts is None else [Transition(*(field.clone() for field in e)) for e in experts]
+        self.experts = None if experts is None else experts.clone()
         self.graph = torch.cuda.CUDAGraph()
         for generator in self.agent.generators:
             self.graph.register_generator_state(generator)
         with torch.cuda.graph(self.graph):
             self.info = update_all(self.agent, self.packed, self.experts)
 
-    def _replay(self, packed: Tensor, experts: list[Transition] | None) -> None:
+    def _replay(self, packed: Tensor, experts: Tensor | None) -> None:
         assert self.graph is not None
         self.packed.copy_(packed)
         if experts is not None and self.experts is not None:
-            for static, fresh in zip(self.experts, experts, strict=True):
-                for ours, given in zip(static, fresh, strict=True):
-                    ours.copy_(given)
+            self.experts.copy_(experts)
         self.graph.replay()
 
-    def _check(self, packed: Tensor, experts: list[Transition] | None) -> Info:
+    def _check(self, packed: Tensor, experts: Tensor | None) -> Info:
         """Replay, go back, run the loop, compare; the loop's outcome is the one that stays."""
         before = deepcopy(self.agent.state_dict())
         self._replay(packed, experts)

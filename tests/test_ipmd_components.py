@@ -175,8 +175,7 @@ def test_an_update_needs_demonstrations(batch):
 def test_an_update_takes_expert_batches_of_the_size_asked_for(batch, monkeypatch):
     agent = build(expert_batch_size=5)
     agent.set_expert_buffer(ExpertReplayBuffer(demonstrations()))
-    taken = agent.sample_expert()
-    assert taken.observation.shape == (S, 5, O)
+    assert agent.sample_expert(2).shape == (2, S, 5, 2 * O + A + 2)
     seen = []
     reward_loss = losses.reward_loss
     monkeypatch.setattr(losses, "reward_loss", lambda *args: (seen.append(args), reward_loss(*args))[1])

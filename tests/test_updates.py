@@ -66,8 +66,8 @@ def test_the_loop_is_one_update_after_the_other():
 def test_every_update_of_ipmd_gets_expert_data_of_its_own():
     agent = make_agent("ipmd")
     experts = sample_experts(agent, 3)
-    assert len(experts) == 3
-    assert not torch.equal(experts[0].observation, experts[1].observation)
+    assert experts.shape == (3, S, B, 2 * O + A + 2)
+    assert not torch.equal(experts[0], experts[1])
     assert sample_experts(make_agent("sac"), 3) is None
 
 

@@ -110,16 +110,19 @@ class IPMD:
         """What an update draws from."""
         return [*self.sac.generators, self.reward_generator]
 
-    def sample_expert(self, batch_size: int | None = None) -> Transition:
-        """Expert transitions `[S, B]` for one update. Raises UserError if there is no expert buffer."""
+    def sample_expert(self, num_updates: int) -> Tensor:
+        """Packed expert batches `[U, S, B, D]` for U updates, all gathered at once.
+
+        Raises UserError if there is no expert buffer.
+        """
         if self.expert_buffer is None:
             raise UserError(
                 "IPMD has no demonstrations to learn from: call set_expert_buffer(...) first, "
                 "or set use_environment_reward=True in its config."
             )
-        size = batch_size or self.config.expert_batch_size
-        data = self.expert_buffer.sample_stacked(self.num_seeds, size)
-        return Transition.from_tensordict(data.to(self.device))
+        size = self.config.expert_batch_size
+        data = self.expert_buffer.sample_stacked(num_updates * self.num_seeds, size).to(self.device)
+        return Transition.from_tensordict(data).pack().view(num_updates, self.num_seeds, size, -1)
 
     def update(self, batch: Transition, expert: Transition | None = None) -> Info:
         """One gradient step of every seed on a batch `[S, B]` and, from the expert buffer unless given, expert data."""
@@ -135,7 +138,10 @@ class IPMD:
                     reward, info = self.reward_net(x), {}
             else:
                 # reward step:  min_theta  E_pi[r] - E_expert[r] + psi(theta)
-                reward, info = self.improve_reward(batch, self.sample_expert() if expert is None else expert)
+                if expert is None:
+                    packed = self.sample_expert(1)[0]
+                    expert = Transition.unpack(packed, self.observation_size, self.action_size)
+                reward, info = self.improve_reward(batch, expert)
             # what follows termination is the absorbing state, for ever
             terminal_value = self.absorbing_value()
             # r_theta(s, a, s') in place of r: computed now, never stored
