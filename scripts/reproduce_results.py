@@ -2,12 +2,13 @@
 """Make the README's results: expert, IPMD and BC from one demonstration, per environment. Stopped, it goes on."""
 
 import json
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from rlopt.cli import make_parser, run, run_options
+from rlopt.cli import add_online_flags, make_parser, online_settings, run, run_options
 
-# Frames per seed of SAC and of IPMD.
+# Frames of the SAC expert and, per seed, of IPMD.
 BUDGETS: dict[str, tuple[int, int]] = {
     "Pendulum-v1": (50_000, 20_000),
     "InvertedPendulum-v5": (30_000, 50_000),
@@ -35,40 +36,56 @@ def main() -> None:
     parser = make_parser(__doc__, seed=42)
     parser.add_argument("--envs", nargs="+", default=list(BUDGETS), choices=list(BUDGETS), help="environments to run")
     parser.add_argument("--demos", type=int, default=1, help="demonstrations that IPMD and BC learn from")
+    parser.add_argument("--expert-seeds", type=int, default=1, help="SAC seeds, of which the best one demonstrates")
     parser.add_argument("--frames-scale", type=float, default=1.0, help="scale all budgets, for a quick look")
     parser.add_argument(
         "--save-dir", default="reproduced_results", help="results go to SAVE_DIR/ENV/ and SAVE_DIR/table.md"
     )
     parser.add_argument("--table-only", action="store_true", help="train nothing, make the table from what is there")
+    add_online_flags(parser)
     args = parser.parse_args()
 
     from rlopt.checkpoint import write_text_atomically
-    from rlopt.pipeline import compare_methods
 
     rows = []
     for env_id in args.envs:
         kept = Path(args.save_dir) / env_id / "results.json"
         if args.table_only and not kept.exists():
             continue
-        if args.table_only:
-            results = json.loads(kept.read_text())
-        else:
-            expert_frames, ipmd_frames = (int(frames * args.frames_scale) for frames in BUDGETS[env_id])
-            results = compare_methods(
-                env_id,
-                expert_frames=expert_frames,
-                ipmd_frames=ipmd_frames,
-                demos=args.demos,
-                seed=args.seed,
-                num_seeds=args.num_seeds,
-                save_dir=args.save_dir,
-                resume=True,
-                options=run_options(args),
-            )
-        rows.append(table_row(env_id, results))
+        rows.append(table_row(env_id, json.loads(kept.read_text()) if args.table_only else reproduce(env_id, args)))
         table = "\n".join(["| " + " | ".join(row) + " |" for row in [HEADER, ["---"] * len(HEADER), *rows]])
         write_text_atomically(Path(args.save_dir) / "table.md", table + "\n")
     print(table if rows else f"Nothing in {args.save_dir} yet.")
+
+
+def reproduce(env_id: str, args: Namespace) -> dict[str, Any]:
+    """Train one environment's expert, then IPMD and BC on its demonstrations; finished parts are kept."""
+    from rlopt.pipeline import collect_expert_data, compare_methods
+
+    expert_frames, ipmd_frames = (int(frames * args.frames_scale) for frames in BUDGETS[env_id])
+    common: dict[str, Any] = {"seed": args.seed, "options": run_options(args), **online_settings(args)}
+    experts = Path(args.save_dir) / "experts"
+    expert_data = experts / env_id / "expert_buffer.pt"
+    if not expert_data.exists():
+        collect_expert_data(
+            env_id,
+            frames=expert_frames,
+            num_seeds=args.expert_seeds,
+            save_dir=experts,
+            episodes=max(50, args.demos),
+            resume="auto",
+            **common,
+        )
+    return compare_methods(
+        env_id,
+        ipmd_frames=ipmd_frames,
+        expert_data=expert_data,
+        demos=args.demos,
+        num_seeds=args.num_seeds,
+        save_dir=args.save_dir,
+        resume=True,
+        **common,
+    )
 
 
 HEADER = [

@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from rlopt import studies
+from rlopt.agents import IPMD
+from rlopt.config import IPMDConfig
 from rlopt.errors import UserError
 from rlopt.imitation import ExpertReplayBuffer
 from rlopt.imitation.demonstrations import Demonstrations, save_demonstrations
@@ -57,6 +59,12 @@ def test_every_group_of_seeds_gets_its_own_demonstrations():
     assert observation[3:].unique().tolist() == [2.0]
     with pytest.raises(ValueError, match="2 groups of 3"):
         experts.sample_stacked(5, 5)
+    agent = IPMD(IPMDConfig(hidden_sizes=(4,), expert_batch_size=5), 3, 1, num_seeds=6)
+    agent.set_expert_buffer(experts)
+    packed = agent.sample_expert(2)  # for two updates at once, seeds keep their groups
+    assert packed.shape == (2, 6, 5, 9)
+    assert packed[:, :3, :, :3].unique().tolist() == [1.0]
+    assert packed[:, 3:, :, :3].unique().tolist() == [2.0]
 
 
 def test_demonstration_study_writes_every_cell(tmp_path, expert_data):

@@ -121,8 +121,9 @@ class IPMD:
                 "or set use_environment_reward=True in its config."
             )
         size = self.config.expert_batch_size
-        data = self.expert_buffer.sample_stacked(num_updates * self.num_seeds, size).to(self.device)
-        return Transition.from_tensordict(data).pack().view(num_updates, self.num_seeds, size, -1)
+        data = self.expert_buffer.sample_stacked(self.num_seeds, num_updates * size).to(self.device)
+        packed = Transition.from_tensordict(data).pack()  # [S, U*B, D]
+        return packed.view(self.num_seeds, num_updates, size, -1).transpose(0, 1).contiguous()
 
     def update(self, batch: Transition, expert: Transition | None = None) -> Info:
         """One gradient step of every seed on a batch `[S, B]` and, from the expert buffer unless given, expert data."""
