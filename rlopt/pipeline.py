@@ -64,7 +64,7 @@ def collect_expert_data(
         episodes: demonstrations to record.
         reward: an `ipmd_model.pt`: learn from its rewards, frozen, in place of the environment's. The expert of seed i is
             then trained on the reward of seed i, and no demonstrations are stored.
-        agent_settings: fields of `SACConfig` that differ from the environment's preset.
+        agent_settings: fields of `SACConfig` that differ from the environment's preset or, with `reward`, from its IPMD's.
         training_settings: fields of `TrainingConfig` that do.
         resume: the folder of an interrupted run.
         options: device, logs, W&B.
@@ -86,7 +86,9 @@ def collect_expert_data(
         config = configure(SACConfig, env_id, **(agent_settings or {}))
         agent = SAC(config, spec.observation_size, spec.action_size, num_seeds=num_seeds, seed=seed, device=device)
     else:
-        agent = frozen_reward_agent(reward, spec, num_seeds=num_seeds, seed=seed, device=device)
+        agent = frozen_reward_agent(
+            reward, spec, num_seeds=num_seeds, seed=seed, device=device, agent_settings=agent_settings or {}
+        )
 
     settings = {"env": env_id, "device": str(device), "agent": agent.config, "training": training, "reward": reward}
     with training_run("sac", "RLOpt-ExpertData", env_id, settings, frames, options, resume) as (log, checkpoints):

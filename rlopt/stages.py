@@ -224,8 +224,16 @@ def record_demonstrations(
     )
 
 
-def frozen_reward_agent(path: str | Path, spec: EnvSpec, *, num_seeds: int, seed: int, device: torch.device) -> IPMD:
-    """A fresh learner whose rewards are those of a trained IPMD, and stay as they are."""
+def frozen_reward_agent(
+    path: str | Path,
+    spec: EnvSpec,
+    *,
+    num_seeds: int,
+    seed: int,
+    device: torch.device,
+    agent_settings: Mapping[str, Any],
+) -> IPMD:
+    """A fresh learner whose rewards are those of a trained IPMD, and stay as they are; `agent_settings` change the rest."""
     teacher, about = load_agent(path, device)
     if not isinstance(teacher, IPMD):
         raise UserError(f"{path} holds {about['kind'].upper()}, not IPMD: only IPMD learns a reward.")
@@ -236,7 +244,9 @@ def frozen_reward_agent(path: str | Path, spec: EnvSpec, *, num_seeds: int, seed
         )
     if teacher.num_seeds != num_seeds:
         raise UserError(f"{path} holds {teacher.num_seeds} rewards: use --num-seeds {teacher.num_seeds}.")
-    config = replace(teacher.config, freeze_reward=True)
+    reward_hidden_sizes = teacher.config.reward_hidden_sizes or teacher.config.hidden_sizes
+    fixed = {"freeze_reward": True, "reward_hidden_sizes": reward_hidden_sizes}
+    config = replace(teacher.config, **{**agent_settings, **fixed})
     agent = IPMD(config, spec.observation_size, spec.action_size, num_seeds=num_seeds, seed=seed, device=device)
     agent.take_reward(teacher)
     return agent

@@ -449,7 +449,7 @@ def test_04_takes_expert_data_and_trains_no_expert(chain, tmp_path, monkeypatch)
 def test_01_with_a_reward_learns_from_it_and_records_nothing(chain, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     model = only((chain[0] / "logs" / "ipmd").rglob("ipmd_model.pt"))
-    flags = [*SMALL, "--frames", 640, "--no-wandb", "--device", "cpu"]
+    flags = [*SMALL, "--frames", 640, "--hidden-size", 12, "--no-wandb", "--device", "cpu"]
     assert run_here(monkeypatch, COLLECT, "--reward", model, *flags) == 0
     assert {path.name for path in tmp_path.iterdir()} == {"logs"}
     teacher, _ = load_agent(model)
@@ -457,6 +457,7 @@ def test_01_with_a_reward_learns_from_it_and_records_nothing(chain, tmp_path, mo
     data = load_demonstrations(chain[0] / EXPERT)
     batch = [value.expand(2, -1, -1) for value in (data.observation, data.action, data.next_observation)]
     assert torch.equal(student.reward(*batch), teacher.reward(*batch))
+    assert student.config.hidden_sizes == (12, 12)  # the learner's networks; the reward's are the teacher's
     assert not torch.equal(student.policy(batch[0]), teacher.policy(batch[0]))
 
 
