@@ -67,6 +67,15 @@ def test_bfloat16_products_stay_close_and_return_float32():
     assert 0 < difference < 0.02  # other arithmetic, the same function
 
 
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_large_outputs_keep_their_digits_beside_bfloat16(outputs):
+    # values of hundreds are usual, and bfloat16 has steps of 2 there
+    small, large = (StackedMLP([4, 32, outputs], seed_generators(0, 1), precision="bfloat16") for _ in range(2))
+    large.layers[-1].bias.data += 500.0
+    x = torch.randn(1, 64, 4)
+    torch.testing.assert_close(large(x) - 500.0, small(x), atol=1e-3, rtol=0)
+
+
 def test_standardizer_floors_a_spread_that_is_no_scale():
     standardizer = Standardizer(2)
     standardizer.fit(torch.tensor([1.0, 1.0]), torch.tensor([4.0, 1e-6]), min_std=1.0)
