@@ -15,7 +15,7 @@ from torchrl.collectors import Collector
 from torchrl.envs import EnvBase, ParallelEnv
 
 from rlopt.agents.common import Policy
-from rlopt.envs import TorchEnv, env_seeds
+from rlopt.envs import TorchEnv, as_seeds, env_seeds
 
 
 class BehaviorPolicy(TensorDictModuleBase):
@@ -51,7 +51,7 @@ class BehaviorPolicy(TensorDictModuleBase):
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:  # noqa: D102
         observation = tensordict.get("observation")
-        action = self.policy(observation.reshape(self.num_seeds, -1, observation.shape[-1]), self.generator)
+        action = self.policy(as_seeds(observation.flatten(0, -2), self.num_seeds), self.generator)
         return tensordict.set("action", action.view(*observation.shape[:-1], -1))
 
 
