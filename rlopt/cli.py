@@ -47,6 +47,11 @@ def add_online_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--learning-rate", type=float, help="Adam's step")
     group.add_argument("--hidden-size", type=int, help="width of the two hidden layers")
     group.add_argument("--no-cuda-graph", action="store_true", help="on CUDA, launch every update by itself")
+    group.add_argument(
+        "--compile",
+        action=argparse.BooleanOptionalAction,
+        help="on CUDA, fuse an update's small operations (long runs do it anyway)",
+    )
     group.add_argument("--matmul-precision", choices=("float32", "bfloat16"), help="of matrix products")
 
 
@@ -76,7 +81,7 @@ def online_settings(args: argparse.Namespace) -> dict[str, Any]:
     return {"agent_settings": _given(agent), "training_settings": _given(training)}
 
 
-_TRAINING_FLAGS = ("num_envs", "env_workers", "updates_per_frame", "warmup_frames")
+_TRAINING_FLAGS = ("num_envs", "env_workers", "updates_per_frame", "warmup_frames", "compile")
 
 
 def _given(settings: dict[str, Any]) -> dict[str, Any]:

@@ -37,8 +37,10 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def set_up_cpu(num_seeds: int, batch_size: int, width: int) -> None:
+def set_up_cpu(num_seeds: int, batch_size: int, width: int, device: torch.device | str = "cpu") -> None:
     """Flush denormals, keep freed memory, and use one thread for small networks, all cores for large ones.
+
+    Beside a GPU this processor only acts, which takes small products.
 
     Threads that wait for work spin; on a busy machine small networks were ten times slower with two threads than with
     one. A thread count that the user chose (OMP_NUM_THREADS) is left alone.
@@ -47,12 +49,13 @@ def set_up_cpu(num_seeds: int, batch_size: int, width: int) -> None:
         num_seeds: S.
         batch_size: B.
         width: of the widest hidden layer.
+        device: where the updates run.
     """
     # Adam's second moments decay into numbers that the processor handles a hundred times slower than zero
     torch.set_flush_denormal(True)
     _keep_freed_memory()
     if "OMP_NUM_THREADS" not in os.environ:
-        large = num_seeds * batch_size * width**2 >= _WORTH_A_THREAD
+        large = torch.device(device).type == "cpu" and num_seeds * batch_size * width**2 >= _WORTH_A_THREAD
         torch.set_num_threads(_AVAILABLE_THREADS if large else 1)
 
 
@@ -60,10 +63,10 @@ _AVAILABLE_THREADS = torch.get_num_threads()
 
 
 @contextmanager
-def cpu_set_up(num_seeds: int, batch_size: int, width: int) -> Iterator[None]:
+def cpu_set_up(num_seeds: int, batch_size: int, width: int, device: torch.device | str = "cpu") -> Iterator[None]:
     """`set_up_cpu` for a block: a notebook gets its own thread count, and its denormal numbers, back."""
     threads = torch.get_num_threads()
-    set_up_cpu(num_seeds, batch_size, width)
+    set_up_cpu(num_seeds, batch_size, width, device)
     try:
         yield
     finally:

@@ -60,7 +60,7 @@ def _on_set_up_cpu(train: Training[Arguments]) -> Training[Arguments]:
     @functools.wraps(train)
     def run(agent: SAC | IPMD | BC, *args: Arguments.args, **kwargs: Arguments.kwargs) -> History:
         config = agent.config
-        with cpu_set_up(agent.num_seeds, config.batch_size, max(config.hidden_sizes)):
+        with cpu_set_up(agent.num_seeds, config.batch_size, max(config.hidden_sizes), agent.device):
             return train(agent, *args, **kwargs)
 
     return run
@@ -131,7 +131,7 @@ def train_online(
         random_frames=max(0, config.warmup_frames - frames),
         env_workers=config.env_workers,
     )
-    update = make_updates(agent, config.cuda_graph)
+    update = make_updates(agent, cuda_graph=config.cuda_graph, compiled=config.compiles)
     updates_due = 0.0
     try:
         if resume is not None:

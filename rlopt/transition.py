@@ -39,6 +39,10 @@ class Transition(NamedTuple):
             terminated=terminated,
         )
 
+    def with_reward(self, reward: Tensor) -> Transition:
+        """The same transitions with another reward. (`_replace` does not survive torch.compile in torch 2.11.)"""
+        return Transition(self.observation, self.action, reward, self.next_observation, self.terminated)
+
     def pack(self) -> Tensor:
         """One tensor `[..., 2O + A + 2]`: a replay buffer then gathers one tensor, not five."""
         columns = (self.observation, self.next_observation, self.action)

@@ -21,6 +21,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+import torch
 from benchmark_peers.collection import measure_collection
 from benchmark_peers.contestant import Contestant
 from benchmark_peers.picture import draw
@@ -29,6 +30,7 @@ from benchmark_peers.updates import Product, measure_floor, measure_sweep
 
 from rlopt.checkpoint import atomic_file
 from rlopt.cli import run
+from rlopt.devices import choose_device
 from rlopt.errors import UserError
 from rlopt.runlog import library_versions
 
@@ -66,7 +68,7 @@ def main() -> None:
     effort = QUICK if args.quick else FULL
     effort = replace(effort, rounds=args.rounds or effort.rounds, frames=args.frames or effort.frames)
     folder = Path(args.out)
-    machine = describe_machine()
+    machine = describe_machine(args.device)
     results: dict[str, Any] = {"machine": machine, "versions": library_versions(), "effort": asdict(effort)}
 
     def report(kind: str, title: str, rows: list[Row], table: Callable[[list[Row]], Table]) -> None:
@@ -137,12 +139,15 @@ def parse() -> argparse.Namespace:
         metavar="PATH",
         help="interpreter that has the other libraries; may be repeated (default: this one)",
     )
+    parser.add_argument("--device", default="cpu", help="where contestants train; the other tables are of the CPU")
+    parser.add_argument("--env-workers", type=int, default=0, help="processes that step rlopt's environments")
     parser.add_argument("--threads", type=positive, help="cores that each contestant may use (default: all)")
     parser.add_argument("--rounds", type=positive, help=f"turns of each contestant (default: {FULL.rounds})")
     parser.add_argument("--frames", type=positive, help=f"frames of a turn, over all seeds (default: {FULL.frames})")
     parser.add_argument("--quick", action="store_true", help="tiny measurements, to see that all runs")
     parser.add_argument("--out", default="benchmark_results", help="folder of throughput.json and throughput.png")
     args = parser.parse_args()
+    choose_device(args.device)  # raises for a name that is none
     args.peer_python = [find_python(path) for path in args.peer_python or [sys.executable]]
     return args
 
@@ -172,13 +177,14 @@ def use_cores(threads: int | None) -> None:
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
 
 
-def describe_machine() -> str:
-    """Processor, cores and versions, for the head of every table."""
+def describe_machine(device: str) -> str:
+    """Processors, cores and versions, for the head of every table."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     cores = f"{len(os.sched_getaffinity(0))} of {os.cpu_count()} cores"
     versions = [f"{name} {version}" for name, version in library_versions().items()]
-    return ", ".join([names[0] if names else platform.processor(), cores, *versions])
+    gpu = [] if device == "cpu" else [torch.cuda.get_device_name(device)]
+    return ", ".join([names[0] if names else platform.processor(), cores, *gpu, *versions])
 
 
 def say(text: str) -> None:
@@ -193,9 +199,16 @@ def suffix(precision: str) -> str:
 
 def measure_training(args: argparse.Namespace, effort: Effort, env_id: str, size: Size) -> list[Row]:
     """Frames per second of whole training, every contestant in its turn."""
-    settings = Settings(env_id=env_id, batch_size=size.batch_size, width=size.width, warmup_frames=effort.warmup_frames)
+    settings = Settings(
+        env_id=env_id,
+        batch_size=size.batch_size,
+        width=size.width,
+        warmup_frames=effort.warmup_frames,
+        device=args.device,
+    )
+    own = replace(settings, env_workers=args.env_workers)
     field = [
-        (f"rlopt S={seeds}{suffix(name)}", "rlopt", replace(settings, num_seeds=seeds, matmul_precision=name))
+        (f"rlopt S={seeds}{suffix(name)}", "rlopt", replace(own, num_seeds=seeds, matmul_precision=name))
         for name in args.precision
         for seeds in size.num_seeds
     ]

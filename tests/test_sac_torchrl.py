@@ -128,7 +128,7 @@ def batch(make_batch):
 def _same_noise(monkeypatch):
     """Both sides' standard normal noise is this one tensor."""
     noise = torch.randn(BATCH, ACTION_SIZE, generator=torch.Generator().manual_seed(7))
-    monkeypatch.setattr("rlopt.agents.common.standard_normal", lambda like, generator: noise.view(like.shape))
+    monkeypatch.setattr("rlopt.agents.sac.standard_normal", lambda shape, generator: noise.view(shape))
     monkeypatch.setattr(
         "torch.distributions.normal._standard_normal", lambda shape, dtype, device: noise.view(shape).to(dtype)
     )

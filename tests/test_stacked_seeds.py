@@ -44,15 +44,14 @@ def train(agent, batches, seeds=slice(None)):
 @pytest.fixture
 def share_noise(monkeypatch):
     """A function of seeds: from then on they get their slices of noise `[S, ...]` that is the same at every call of it."""
-    randn, rand = torch.randn, torch.rand
 
     def start(seeds):
         generator = torch.Generator().manual_seed(0)
-        monkeypatch.setattr(
-            "rlopt.agents.common.standard_normal",
-            lambda like, own: randn(S, *like.shape[1:], generator=generator)[seeds],
-        )
-        monkeypatch.setattr(torch, "rand", lambda num_seeds, *shape, **own: rand(S, *shape, generator=generator)[seeds])
+        for name, draw in [("sac.standard_normal", torch.randn), ("ipmd.uniform", torch.rand)]:
+            monkeypatch.setattr(
+                f"rlopt.agents.{name}",
+                lambda shape, own, draw=draw: draw(S, *shape[1:], generator=generator)[seeds],
+            )
 
     return start
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from tensordict import TensorDictBase
 from torch import Tensor, nn
 
-from rlopt.losses import sample_tanh_gaussian
 from rlopt.networks import Actor
 from rlopt.transition import Transition
 
@@ -69,21 +69,23 @@ class Policy:
         mean, log_std = self.actor(observation)
         if generator is None:
             return torch.tanh(mean)
-        return torch.tanh(mean + log_std.exp() * standard_normal(mean, generator))
+        return torch.tanh(mean + log_std.exp() * standard_normal(mean.shape, generator))
 
 
-def standard_normal(like: Tensor, generator: torch.Generator) -> Tensor:
-    """Standard normal noise, shaped as `like`."""
-    return torch.randn(like.shape, device=like.device, generator=generator)
+@torch.compiler.disable  # compiled code cannot take a generator
+def standard_normal(shape: Sequence[int], generator: torch.Generator) -> Tensor:
+    """Standard normal noise on the generator's device."""
+    return torch.randn(*shape, device=generator.device, generator=generator)
+
+
+@torch.compiler.disable
+def uniform(shape: Sequence[int], generator: torch.Generator) -> Tensor:
+    """Uniform noise in [0, 1) on the generator's device."""
+    return torch.rand(*shape, device=generator.device, generator=generator)
 
 
 Gaussian = tuple[Tensor, Tensor]
 """Mean and log standard deviation before the tanh, each `[S, B, A]`: what an actor returns."""
-
-
-def sample_action(gaussian: Gaussian, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """a ~ pi(.|s) `[S, B, A]`, differentiable, and log pi(a|s) `[S, B]`."""
-    return sample_tanh_gaussian(*gaussian, standard_normal(gaussian[0], generator))
 
 
 @torch.no_grad()

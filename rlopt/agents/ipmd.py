@@ -14,7 +14,7 @@ from torch import Tensor
 
 from rlopt import losses
 from rlopt.adam import Adam
-from rlopt.agents.common import ExpertSource, Info, polyak_update
+from rlopt.agents.common import ExpertSource, Info, polyak_update, uniform
 from rlopt.agents.sac import SAC
 from rlopt.config import IPMDConfig
 from rlopt.errors import UserError
@@ -146,11 +146,11 @@ class IPMD:
             # what follows termination is the absorbing state, for ever
             terminal_value = self.absorbing_value()
             # r_theta(s, a, s') in place of r: computed now, never stored
-            batch = batch._replace(reward=reward)
+            batch = batch.with_reward(reward)
 
         # policy evaluation, discounted or by the average-reward criterion:  y = r - rho + V(s')
         if config.average_reward:
-            batch = batch._replace(reward=batch.reward - self.average_reward.unsqueeze(-1))
+            batch = batch.with_reward(batch.reward - self.average_reward.unsqueeze(-1))
         info |= self.sac.evaluate_policy(batch, terminal_value, gamma=1.0 if config.average_reward else config.gamma)
 
         # policy improvement:  min_pi  E[ alpha log pi - min Q ] + (1/eta) KL(pi || pi_k)
@@ -172,6 +172,8 @@ class IPMD:
     def improve_reward(self, batch: Transition, expert: Transition) -> tuple[Tensor, Info]:
         """One step of the reward networks; returns r_theta `[S, B]` of the batch, without a gradient."""
         net, config = self.reward_net, self.config
+        size = min(batch.reward.shape[1], expert.reward.shape[1]) // 2 or 1  # half a batch of points costs half as much
+        weight = uniform((self.num_seeds, size, 1), self.reward_generator)
         policy_x = net.features(batch.observation, batch.action, batch.next_observation)  # [S, B, F]
         expert_x = net.features(expert.observation, expert.action, expert.next_observation)
         rewards = net(torch.cat([policy_x, expert_x], dim=1))
@@ -184,8 +186,6 @@ class IPMD:
         }
 
         if config.gradient_penalty > 0:
-            size = min(policy_x.shape[1], expert_x.shape[1]) // 2 or 1  # half a batch of points costs half as much
-            weight = torch.rand(self.num_seeds, size, 1, device=self.device, generator=self.reward_generator)
             x = losses.interpolate(policy_x[:, :size], expert_x[:, :size], weight)
             penalty = losses.gradient_penalty(net.input_gradient(x))
             reward_loss = reward_loss + config.gradient_penalty * penalty

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rlopt import losses
 from rlopt.adam import Adam
-from rlopt.agents.common import Gaussian, Info, Policy, polyak_update, sample_action
+from rlopt.agents.common import Gaussian, Info, Policy, polyak_update, standard_normal
 from rlopt.config import SACConfig
 from rlopt.networks import Actor, CriticEnsemble, seed_generators
 from rlopt.transition import Transition
@@ -74,8 +74,10 @@ class SAC:
         Where the batch terminated, `terminal_value` (a number or `[S, B]`) stands in the brackets.
         """
         gamma = self.config.gamma if gamma is None else gamma
+        noise = standard_normal(batch.action.shape, self.generator)
         with torch.no_grad():
-            next_action, next_log_prob = sample_action(self.actor(batch.next_observation), self.generator)
+            mean, log_std = self.actor(batch.next_observation)
+            next_action, next_log_prob = losses.sample_tanh_gaussian(mean, log_std, noise)
             next_q = self.target_critic(batch.next_observation, next_action)
             next_value = losses.soft_value(next_q, next_log_prob, self.alpha)
             target = losses.critic_target(batch.reward, batch.terminated, next_value, gamma, terminal_value)
@@ -91,9 +93,10 @@ class SAC:
         With `mirror`, the policies pi_k of the last mirror step on the same observations, the loss has
         (1/eta) KL(pi || pi_k) added to it.
         """
+        noise = standard_normal((*observation.shape[:-1], self.action_size), self.generator)
         alpha = self.alpha
         mean, log_std = self.actor(observation)
-        action, log_prob = sample_action((mean, log_std), self.generator)
+        action, log_prob = losses.sample_tanh_gaussian(mean, log_std, noise)
         policy_loss = losses.policy_loss(log_prob, self.critic(observation, action), alpha)
         if mirror is not None:
             policy_loss = policy_loss + inverse_eta * losses.gaussian_kl(mean, log_std, *mirror).mean(-1)

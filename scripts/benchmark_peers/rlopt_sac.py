@@ -54,6 +54,7 @@ def main() -> None:
     training = TrainingConfig(
         frames=1_000_000_000,
         num_seeds=settings.num_seeds,
+        env_workers=settings.env_workers,
         updates_per_frame=1.0,
         warmup_frames=settings.warmup_frames,
         buffer_size=settings.buffer_size,
@@ -61,7 +62,8 @@ def main() -> None:
         checkpoint_points=1,
     )
     spec = env_spec(settings.env_id)
-    agent = SAC(config, spec.observation_size, spec.action_size, num_seeds=settings.num_seeds)
+    sizes = (spec.observation_size, spec.action_size)
+    agent = SAC(config, *sizes, num_seeds=settings.num_seeds, device=settings.device)
     evaluator = Evaluator(settings.env_id, episodes=1)  # the benchmark ends before it plays
     train_online(agent, settings.env_id, training, evaluator=evaluator, log=cast(RunLog, Stopwatch(settings)))
 

@@ -6,8 +6,13 @@ import os
 
 import sbx
 
+from .protocol import given_settings
 from .stable_baselines3_sac import run
 
 if __name__ == "__main__":
+    # JAX takes a GPU where it finds one, and most of its memory, which others of the benchmark need
+    os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
+    if given_settings().device == "cpu":
+        os.environ["JAX_PLATFORMS"] = "cpu"
     # XLA's thread pool has one thread for each core that the process may use
     run(sbx.SAC, len(os.sched_getaffinity(0)), "sbx-rl", "jax")

@@ -22,6 +22,10 @@ class Settings:
     """Frames between two blocks of as many updates, where the contestant lets it be chosen."""
     matmul_precision: str = "float32"
     """rlopt alone has another."""
+    env_workers: int = 0
+    """Processes that step rlopt's environments, beside the one that trains."""
+    device: str = "cpu"
+    """Of networks and replay buffer."""
 
 
 @dataclass(frozen=True, kw_only=True)

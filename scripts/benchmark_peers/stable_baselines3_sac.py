@@ -22,7 +22,7 @@ def run(sac: Any, threads: int, *packages: str) -> None:
         train_freq=settings.block,
         gradient_steps=settings.block,
         policy_kwargs={"net_arch": [settings.width, settings.width]},
-        device="cpu",
+        device=settings.device,
     )
     model.learn(settings.warmup_frames)
 

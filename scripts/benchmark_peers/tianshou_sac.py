@@ -30,9 +30,10 @@ def main() -> None:
 
     def critic() -> ContinuousCritic:
         net = Net(state_shape=observation.shape, action_shape=action.shape, hidden_sizes=hidden, concat=True)
-        return ContinuousCritic(preprocess_net=net)
+        return ContinuousCritic(preprocess_net=net).to(settings.device)
 
     adam = AdamOptimizerFactory(lr=3e-4)
+    actor = actor.to(settings.device)
     algorithm = SAC(
         policy=SACPolicy(actor=actor, action_space=action),
         policy_optim=adam,

@@ -62,15 +62,21 @@ def main() -> None:
         in_keys=["observation", "action"],
     )
     # without vmap and with a fused optimiser it is at its fastest here
-    loss = SACLoss(actor, critic, loss_function="l2", action_spec=spec, deactivate_vmap=True)
+    actor, critic = actor.to(settings.device), critic.to(settings.device)
+    loss = SACLoss(actor, critic, loss_function="l2", action_spec=spec, deactivate_vmap=True).to(settings.device)
     loss.make_value_estimator(gamma=0.99)
     target_update = SoftUpdate(loss, tau=0.005)
     optimizer = torch.optim.Adam(loss.parameters(), lr=3e-4, fused=True)
 
-    replay = ReplayBuffer(storage=LazyTensorStorage(settings.buffer_size), batch_size=settings.batch_size)
+    replay = ReplayBuffer(
+        storage=LazyTensorStorage(settings.buffer_size, device=settings.device), batch_size=settings.batch_size
+    )
     collector = Collector(
         env,
         actor,
+        policy_device=settings.device,
+        env_device="cpu",
+        storing_device=settings.device,
         frames_per_batch=FRAMES_PER_BATCH,
         total_frames=-1,
         init_random_frames=settings.warmup_frames,
