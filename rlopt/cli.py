@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from rlopt.config import MATMUL_PRECISIONS
 from rlopt.errors import UserError
 from rlopt.stages import RunOptions
 
@@ -50,9 +51,9 @@ def add_online_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--compile",
         action=argparse.BooleanOptionalAction,
-        help="on CUDA, fuse an update's small operations (long runs do it anyway)",
+        help="on CUDA, fuse an update's small operations (default: from 100,000 updates on)",
     )
-    group.add_argument("--matmul-precision", choices=("float32", "bfloat16"), help="of matrix products")
+    group.add_argument("--matmul-precision", choices=MATMUL_PRECISIONS, help="of matrix products")
 
 
 def run_options(args: argparse.Namespace) -> RunOptions:

@@ -63,15 +63,19 @@ _AVAILABLE_THREADS = torch.get_num_threads()
 
 
 @contextmanager
-def cpu_set_up(num_seeds: int, batch_size: int, width: int, device: torch.device | str = "cpu") -> Iterator[None]:
-    """`set_up_cpu` for a block: a notebook gets its own thread count, and its denormal numbers, back."""
-    threads = torch.get_num_threads()
+def arithmetic_set_up(
+    num_seeds: int, batch_size: int, width: int, device: torch.device | str = "cpu", precision: str = "float32"
+) -> Iterator[None]:
+    """`set_up_cpu`, and TF32 products on CUDA if `precision` is "tf32", for a block: a notebook gets its own settings back."""
+    threads, tf32 = torch.get_num_threads(), torch.backends.cuda.matmul.allow_tf32
     set_up_cpu(num_seeds, batch_size, width, device)
+    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
     try:
         yield
     finally:
         torch.set_num_threads(threads)
         torch.set_flush_denormal(False)
+        torch.backends.cuda.matmul.allow_tf32 = tf32
 
 
 def _keep_freed_memory() -> None:

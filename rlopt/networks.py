@@ -56,7 +56,7 @@ class StackedMLP(nn.Module):
         precision: str = "float32",
     ):
         super().__init__()
-        self.dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
+        self.dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
         pairs = itertools.pairwise(sizes)
         layers = nn.ModuleList(StackedLinear(i, o, generators, copies) for i, o in pairs)
         self.layers = layers  # type: ignore[assignment]

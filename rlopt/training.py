@@ -19,8 +19,8 @@ from rlopt.agents.ipmd import IPMD
 from rlopt.agents.sac import SAC
 from rlopt.checkpoint import load_safely, save_atomically
 from rlopt.collectors import BehaviorPolicy, make_collector
-from rlopt.config import TrainingConfig
-from rlopt.devices import cpu_set_up
+from rlopt.config import BCConfig, TrainingConfig
+from rlopt.devices import arithmetic_set_up
 from rlopt.errors import UserError
 from rlopt.evaluation import Evaluator
 from rlopt.replay import SeedReplayBuffer
@@ -54,13 +54,15 @@ Arguments = ParamSpec("Arguments")
 Training = Callable[Concatenate[Any, Arguments], History]
 
 
-def _on_set_up_cpu(train: Training[Arguments]) -> Training[Arguments]:
+def _with_arithmetic_set_up(train: Training[Arguments]) -> Training[Arguments]:
     """The same loop, with threads and arithmetic that suit the agent's networks while it runs."""
 
     @functools.wraps(train)
     def run(agent: SAC | IPMD | BC, *args: Arguments.args, **kwargs: Arguments.kwargs) -> History:
         config = agent.config
-        with cpu_set_up(agent.num_seeds, config.batch_size, max(config.hidden_sizes), agent.device):
+        sizes = (agent.num_seeds, config.batch_size, max(config.hidden_sizes))
+        precision = "float32" if isinstance(config, BCConfig) else config.matmul_precision
+        with arithmetic_set_up(*sizes, agent.device, precision):
             return train(agent, *args, **kwargs)
 
     return run
@@ -81,7 +83,7 @@ def check_finite(info: Info, when: str) -> None:
             )
 
 
-@_on_set_up_cpu
+@_with_arithmetic_set_up
 def train_online(
     agent: SAC | IPMD,
     env_id: str,
@@ -132,6 +134,10 @@ def train_online(
         env_workers=config.env_workers,
     )
     update = make_updates(agent, cuda_graph=config.cuda_graph, compiled=config.compiles)
+    if log is not None and agent.device.type == "cuda" and config.cuda_graph and config.compiles:
+        log.info(
+            "The updates are compiled before the first one, which takes some seconds (--no-compile leaves it out)."
+        )
     updates_due = 0.0
     try:
         if resume is not None:
@@ -216,7 +222,7 @@ class _Monitor:
             self.evaluator.close()
 
 
-@_on_set_up_cpu
+@_with_arithmetic_set_up
 def train_offline(
     agent: BC,
     expert: ExpertSource,

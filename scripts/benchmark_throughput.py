@@ -30,6 +30,7 @@ from benchmark_peers.updates import Product, measure_floor, measure_sweep
 
 from rlopt.checkpoint import atomic_file
 from rlopt.cli import run
+from rlopt.config import MATMUL_PRECISIONS
 from rlopt.devices import choose_device
 from rlopt.errors import UserError
 from rlopt.runlog import library_versions
@@ -37,7 +38,6 @@ from rlopt.runlog import library_versions
 Row = dict[str, Any]
 Table = list[list[str]]
 
-PRECISIONS = ("float32", "bfloat16")
 TABLES = ("training", "floor", "sweep", "collection")
 MODULES = {
     "rlopt": "rlopt_sac",
@@ -50,15 +50,20 @@ OWN_LIBRARIES = ("rlopt", "torchrl")
 """They run in this interpreter; the others in those of `--peer-python`."""
 
 
+WARM_UP_TURN = 64
+"""Frames, over all seeds."""
+
+
 class Size(NamedTuple):
-    """Networks and batch of every contestant, and rlopt's numbers of seeds."""
+    """Networks and batch of every contestant."""
 
     batch_size: int
     width: int
-    num_seeds: tuple[int, ...]
 
 
-SIZES = {"standard": Size(256, 256, (1, 5, 10)), "small": Size(64, 64, (1, 5, 10))}
+SIZES = {"standard": Size(256, 256), "small": Size(64, 64)}
+SEEDS = (1, 5, 10)
+"""rlopt's numbers of seeds."""
 
 
 def main() -> None:
@@ -66,7 +71,7 @@ def main() -> None:
     args = parse()
     use_cores(args.threads)
     effort = QUICK if args.quick else FULL
-    effort = replace(effort, rounds=args.rounds or effort.rounds, frames=args.frames or effort.frames)
+    effort = replace(effort, rounds=args.rounds or effort.rounds, turn_seconds=args.seconds or effort.turn_seconds)
     folder = Path(args.out)
     machine = describe_machine(args.device)
     results: dict[str, Any] = {"machine": machine, "versions": library_versions(), "effort": asdict(effort)}
@@ -87,7 +92,7 @@ def main() -> None:
                 title = f"Training, {env_id}: two layers of {size.width}, batch {size.batch_size}, one update per frame"
                 report("training", title, measure_training(args, effort, env_id, size), training_table)
     if "floor" in args.tables:
-        batch_size, width, _ = SIZES["standard"]
+        batch_size, width = SIZES["standard"]
         rows = [row for name in args.precision for row in measure_floor(name, effort, batch_size, width)]
         title = f"A SAC update and its matrix products: two layers of {width}, batch {batch_size}"
         report("floor", title, rows, floor_table)
@@ -126,7 +131,12 @@ def parse() -> argparse.Namespace:
     choice("--tables", TABLES, TABLES, "what to measure")
     choice("--contestants", libraries, libraries, "who trains")
     choice("--sizes", sizes, sizes, "of networks and batches in training")
-    choice("--precision", PRECISIONS, PRECISIONS[:1], "of rlopt's matrix products")
+    parser.add_argument(
+        "--num-seeds",
+        type=lambda value: [int(number) for number in value.split(",")],
+        help="of rlopt in training (default: 1,5,10)",
+    )
+    choice("--precision", MATMUL_PRECISIONS, MATMUL_PRECISIONS[:1], "of rlopt's matrix products")
     parser.add_argument(
         "--envs",
         type=lambda value: value.split(","),
@@ -143,7 +153,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--env-workers", type=int, default=0, help="processes that step rlopt's environments")
     parser.add_argument("--threads", type=positive, help="cores that each contestant may use (default: all)")
     parser.add_argument("--rounds", type=positive, help=f"turns of each contestant (default: {FULL.rounds})")
-    parser.add_argument("--frames", type=positive, help=f"frames of a turn, over all seeds (default: {FULL.frames})")
+    parser.add_argument("--seconds", type=positive, help=f"of a contestant's turn (default: {FULL.turn_seconds:.0f})")
     parser.add_argument("--quick", action="store_true", help="tiny measurements, to see that all runs")
     parser.add_argument("--out", default="benchmark_results", help="folder of throughput.json and throughput.png")
     args = parser.parse_args()
@@ -210,7 +220,7 @@ def measure_training(args: argparse.Namespace, effort: Effort, env_id: str, size
     field = [
         (f"rlopt S={seeds}{suffix(name)}", "rlopt", replace(own, num_seeds=seeds, matmul_precision=name))
         for name in args.precision
-        for seeds in size.num_seeds
+        for seeds in args.num_seeds or SEEDS
     ]
     for library in MODULES:
         if library != "rlopt":
@@ -227,13 +237,14 @@ def measure_training(args: argparse.Namespace, effort: Effort, env_id: str, size
             contestant = Contestant(label, MODULES[library], pythons, chosen)
             stack.callback(contestant.close)
             for _ in range(2):  # fills caches; JAX compiles at the first update, and again at the second
-                contestant.train(effort.frames // 8)
+                contestant.train(WARM_UP_TURN)
+            contestant.turn_frames = int(effort.turn_seconds * (contestant.rates or [0])[-1])
             contestant.rates.clear()
             contestants.append(contestant)
         for number in range(effort.rounds):
             say(f"{env_id}, width {size.width}: round {number + 1} of {effort.rounds}")
             for contestant in contestants:
-                contestant.train(effort.frames)
+                contestant.train(contestant.turn_frames)
         return [contestant.row() for contestant in contestants]
 
 

@@ -62,6 +62,7 @@ def test_quick_run_prints_tables_and_writes_json_and_picture(tmp_path, broken_py
         (("--rounds", "0"), "must be positive"),
         (("--peer-python", "/nowhere/python"), "/nowhere/python is no program"),
         (("--threads", "4096"), "--threads 4096 is more than the"),
+        (("--device", "banana"), "'banana' is no device"),
     ],
 )
 def test_bad_flags_are_refused_in_words(monkeypatch, capsys, peers, arguments, complaint):

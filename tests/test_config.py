@@ -149,3 +149,11 @@ def test_replace_checks_again():
     assert replace(SACConfig(), gamma=0.9).gamma == 0.9
     with pytest.raises(UserError, match="gamma"):
         replace(SACConfig(), gamma=2.0)
+
+
+def test_long_runs_are_compiled_unless_told_otherwise():
+    assert not TrainingConfig(frames=100_000, warmup_frames=10_000).compiles  # 90,000 updates
+    assert TrainingConfig(frames=110_000, warmup_frames=10_000).compiles
+    assert not TrainingConfig(frames=110_000, warmup_frames=10_000, updates_per_frame=0.5).compiles
+    assert not TrainingConfig(frames=110_000, warmup_frames=10_000, compile=False).compiles
+    assert TrainingConfig(frames=20_000, compile=True).compiles

@@ -593,6 +593,7 @@ ALL_ONLINE = {
     "--learning-rate": ("0.01", "agent_settings", "learning_rate", 0.01),
     "--hidden-size": ("32", "agent_settings", "hidden_sizes", (32, 32)),
     "--no-cuda-graph": (None, "training_settings", "cuda_graph", False),
+    "--compile": (None, "training_settings", "compile", True),
     "--matmul-precision": ("bfloat16", "agent_settings", "matmul_precision", "bfloat16"),
 }
 ALL_COMMON = {

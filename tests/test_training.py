@@ -10,6 +10,7 @@ from rlopt.agents import BC, IPMD, SAC
 from rlopt.checkpoint import load_safely
 from rlopt.collectors import make_collector
 from rlopt.config import BCConfig, IPMDConfig, SACConfig, TrainingConfig
+from rlopt.devices import arithmetic_set_up
 from rlopt.errors import UserError
 from rlopt.evaluation import evaluate
 from rlopt.imitation.expert_buffer import ExpertReplayBuffer
@@ -383,3 +384,20 @@ def test_training_gives_the_processor_back(counter_env):
     assert all(seen)  # denormals count as zero while it trains
     assert np.float32(1e-40) * np.float32(1) != 0
     assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize(("precision", "allowed"), [("tf32", True), ("float32", False)])
+def test_tf32_products_are_allowed_while_an_agent_that_asks_for_them_trains(counter_env, precision, allowed):
+    seen = []
+    config = SACConfig(hidden_sizes=(8,), batch_size=10, matmul_precision=precision)
+    agent = SAC(config, 3, 2, num_seeds=S)
+    spy_on_updates(agent, lambda number, info: seen.append(torch.backends.cuda.matmul.allow_tf32) or info)
+    train_online(agent, counter_env, settings(), evaluator=ConstantEvaluator())
+    assert set(seen) == {allowed}
+    assert not torch.backends.cuda.matmul.allow_tf32
+
+
+def test_beside_a_gpu_the_processor_has_one_thread(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    with arithmetic_set_up(10, 256, 256, "cuda"):
+        assert torch.get_num_threads() == 1

@@ -30,6 +30,8 @@ class Contestant:
         self.label, self.settings = label, settings
         self.rates: list[float] = []
         """Frames per second, one a turn."""
+        self.turn_frames = 0
+        """Frames of a turn, summed over seeds; rounded up to whole blocks."""
         self.missing = ""
         """Why it does not take part, or no longer."""
         self.threads, self.versions = 0, dict[str, str]()

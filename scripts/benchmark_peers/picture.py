@@ -16,7 +16,9 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from rlopt.plots import COLOURS, save_figure
 
 Row = Mapping[str, Any]
-OWN, OWN_BFLOAT16, OTHER, GREY = COLOURS["sac"], "#56B4E9", "#B0B0B0", "#555555"
+OTHER, GREY = "#B0B0B0", "#555555"
+OWN = {"float32": COLOURS["sac"], "tf32": "#2E93CC", "bfloat16": "#56B4E9"}
+"""rlopt's colours, by the precision of its matrix products."""
 STYLE: Any = {
     "font.size": 11,
     "axes.titlesize": 11,
@@ -56,8 +58,7 @@ def _bars(axes: Axes, rows: Sequence[Row]) -> None:
     """Median frames per second; the line spans the slowest and the fastest round."""
     rates = [row["frames_per_second"] for row in rows]
     middles = [median(values) for values in rates]
-    own = {"float32": OWN, "bfloat16": OWN_BFLOAT16}
-    colours = [own[row["matmul_precision"]] if row["contestant"].startswith("rlopt") else OTHER for row in rows]
+    colours = [OWN[row["matmul_precision"]] if row["contestant"].startswith("rlopt") else OTHER for row in rows]
     spread = [
         [middle - min(values) for middle, values in zip(middles, rates, strict=True)],
         [max(values) - middle for middle, values in zip(middles, rates, strict=True)],

@@ -33,8 +33,8 @@ class Effort:
     """How long measurements take."""
 
     rounds: int
-    frames: int
-    """Of a contestant's turn, summed over seeds and rounded up to whole blocks."""
+    turn_seconds: float
+    """Of a contestant's turn in training: about as long for everyone, whatever its speed."""
     warmup_frames: int
     """Of random actions, per seed."""
     seconds: float
@@ -48,7 +48,7 @@ class Effort:
 
 FULL = Effort(
     rounds=5,
-    frames=512,
+    turn_seconds=4.0,
     warmup_frames=2_000,
     seconds=0.3,
     sweep_seeds=(1, 2, 5, 10, 20),
@@ -56,5 +56,5 @@ FULL = Effort(
     copies=(1, 5, 20, 64),
 )
 QUICK = Effort(
-    rounds=2, frames=64, warmup_frames=64, seconds=0.01, sweep_seeds=(1, 2), sweep_sizes=(64,), copies=(1, 5)
+    rounds=2, turn_seconds=0.2, warmup_frames=64, seconds=0.01, sweep_seeds=(1, 2), sweep_sizes=(64,), copies=(1, 5)
 )

@@ -140,7 +140,7 @@ def measure_floor(precision: str, effort: Effort, batch_size: int, width: int) -
     products, side = sac_products(batch_size, width), 1024
     for num_seeds in (1, 5):
         set_up_cpu(num_seeds, batch_size, width)
-        large = torch.randn(side, side, dtype=getattr(torch, precision))
+        large = torch.randn(side, side, dtype=torch.bfloat16 if precision == "bfloat16" else torch.float32)
         steps: dict[str, Callable[[], object]] = {
             "update": updates(make_agents(num_seeds, batch_size, width, precision)["sac"], batch_size),
             "products": multiply(products, num_seeds, large.dtype),
