@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
@@ -51,75 +50,78 @@ def update_all(
 class GraphedUpdates:
     """All updates of a collector batch as one CUDA graph: the processor launches once and goes on stepping environments.
 
-    The first call runs the loop, captures the graph, replays it on the same data and noise, and keeps the loop if the two
-    do not agree. Calls with another number of updates than the captured one run as a loop.
+    The first call runs the loop, captures the graph and replays it on the same data and noise. What does not agree with the
+    loop is not used: neither a graph of compiled updates (then one of plain updates is tried), nor any (then the loop goes
+    on). Calls with another number of updates than the captured one run as a loop.
 
     Args:
         agent: on a CUDA device. Its update may not synchronise, branch on data or move tensors.
-        compiled: fuse an update's small operations with `torch.compile`, which takes up to a minute.
+        compiled: fuse an update's small operations with `torch.compile`, which takes some seconds.
     """
 
-    TOLERANCE = 0.05
+    TOLERANCE = 0.1
     """How far, as a share of what the loop moved a tensor by, the replay may end from it. Fused and plain arithmetic round
     differently and training amplifies that; a graph that missed an update or read old data would be off by a whole share."""
 
     def __init__(self, agent: SAC | IPMD, *, compiled: bool = False):
         self.agent = agent
-        self.update: Callable[..., Info] = agent.update
+        self.candidates: list[Callable[..., Info]] = [agent.update]
         if compiled:
             torch.compiler.reset()  # an earlier agent's code is not wanted, and there is a limit to how much is kept
-            self.update = torch.compile(agent.update)
+            self.candidates.insert(0, torch.compile(agent.update))
+        self.calls = 0
         self.graph: torch.cuda.CUDAGraph | None = None
-        self.usable = True
 
     def __call__(self, packed: Tensor) -> Info:
         """Update with each of `packed` `[U, S, B, D]`; the report is overwritten by the next call."""
         experts = sample_experts(self.agent, len(packed))
-        if self.usable and self.graph is None:
+        self.calls += 1
+        if self.calls == 1:
             return self._first_call(packed, experts)
-        if not self.usable or packed.shape != self.packed.shape:
+        if self.graph is None or packed.shape != self.packed.shape:
             return update_all(self.agent, packed, experts)
         self._replay(packed, experts)
         return self.info
 
     def _first_call(self, packed: Tensor, experts: Tensor | None) -> Info:
-        """Run the loop, whose outcome is the one that stays; then capture, go back, replay and compare."""
+        """Run the loop, whose outcome is the one that stays; then find a graph that does the same."""
         before = deepcopy(self.agent.state_dict())
         info = update_all(self.agent, packed, experts)
         looped = deepcopy(self.agent.state_dict())
-        try:
-            self._warm_up(packed, experts)
-        except TorchDynamoException as error:
-            reason = str(error).strip().splitlines()[0]
-            _warn(f"torch.compile does not work on this machine ({reason}): going on without it.")
-            self.update = self.agent.update
-            self._warm_up(packed, experts)
-        self._capture(packed, experts)
-        self.agent.load_state_dict(before)
-        self._replay(packed, experts)
-        off = disagreement(before, looped, self.agent.state_dict())
-        self.usable = off <= self.TOLERANCE
+        for update in self.candidates:
+            name = "plain" if update == self.agent.update else "compiled"
+            try:
+                self._warm_up(update, packed, experts)
+            except TorchDynamoException as error:
+                _warn(f"torch.compile does not work on this machine: {str(error).strip().splitlines()[0]}")
+                continue
+            self._capture(update, packed, experts)
+            self.agent.load_state_dict(before)
+            self._replay(packed, experts)
+            off = disagreement(before, looped, self.agent.state_dict())
+            if off <= self.TOLERANCE:
+                break
+            self.graph = None
+            _warn(f"The CUDA graph of {name} updates and the loop disagree (by {off:.0%}): it is not used.")
         self.agent.load_state_dict(looped)
-        if not self.usable:
-            _warn(f"CUDA graph and loop disagree on this machine (by {off:.0%}): going on with the loop.")
         return info
 
-    def _warm_up(self, packed: Tensor, experts: Tensor | None) -> None:
+    def _warm_up(self, update: Callable[..., Info], packed: Tensor, experts: Tensor | None) -> None:
         # what a graph captures must have run before, on a stream that is not the default one
         stream = torch.cuda.Stream(self.agent.device)
         stream.wait_stream(torch.cuda.current_stream(self.agent.device))
         with torch.cuda.stream(stream):
-            update_all(self.agent, packed[:2], None if experts is None else experts[:2], self.update)
+            update_all(self.agent, packed[:2], None if experts is None else experts[:2], update)
         torch.cuda.current_stream(self.agent.device).wait_stream(stream)
 
-    def _capture(self, packed: Tensor, experts: Tensor | None) -> None:
+    def _capture(self, update: Callable[..., Info], packed: Tensor, experts: Tensor | None) -> None:
         self.packed = packed.clone()
         self.experts = None if experts is None else experts.clone()
         self.graph = torch.cuda.CUDAGraph()
         for generator in self.agent.generators:
             self.graph.register_generator_state(generator)
         with torch.cuda.graph(self.graph):
-            self.info = update_all(self.agent, self.packed, self.experts, self.update)
+            self.info = update_all(self.agent, self.packed, self.experts, update)
 
     def _replay(self, packed: Tensor, experts: Tensor | None) -> None:
         assert self.graph is not None
@@ -138,11 +140,11 @@ def disagreement(before: Any, expected: Any, actual: Any) -> float:
 
     All three are state dicts. A tensor that should have stayed and moved is infinitely far off.
     """
-    worst = 0.0
+    shares = []
     for start, right, given in zip(_tensors(before), _tensors(expected), _tensors(actual), strict=True):
-        apart, moved = (given - right).norm().item(), (right - start).norm().item()
-        worst = max(worst, apart / moved if moved > 0 else (0.0 if apart == 0 else math.inf))
-    return worst
+        apart, moved = (given - right).norm(), (right - start).norm()
+        shares.append(torch.where(apart == 0, 0.0, apart / moved))
+    return torch.stack(shares).max().item()  # NaN if there is one
 
 
 def _tensors(state: Any) -> list[Tensor]:
