@@ -95,6 +95,8 @@ class IPMDConfig(SACConfig):
     """lambda: keeps rewards between -1/lambda and 1/lambda."""
     gradient_penalty: float = 1.0
     """kappa: keeps the reward's slope at most 1 between the policy's data and the expert's."""
+    expert_share: float = 0.0
+    """Share of the batch that critic and policy learn from that is the expert's, as in SQIL and RLPD."""
     inverse_eta: float = 0.0
     """1/eta, weight of the KL to the policy of the last mirror step; 0 leaves the entropy as the only regulariser."""
     mirror_period: int = 100
@@ -210,9 +212,13 @@ class TrainingConfig:
 
     @property
     def compiles(self) -> bool:
-        """Whether updates are compiled: as was asked for, else from `_WORTH_COMPILING` updates on."""
+        """Whether updates are compiled: as was asked for, else from `_WORTH_COMPILING` updates on.
+
+        Not by itself beside processes that step environments: on an H200 the two together stood still once.
+        """
         if self.compile is None:
-            return (self.frames - self.warmup_frames) * self.updates_per_frame >= _WORTH_COMPILING
+            updates = (self.frames - self.warmup_frames) * self.updates_per_frame
+            return self.env_workers == 0 and updates >= _WORTH_COMPILING
         return self.compile
 
     @property

@@ -13,7 +13,7 @@ from rlopt.config import BCConfig, IPMDConfig, SACConfig, TrainingConfig, config
 from rlopt.devices import choose_device
 from rlopt.envs import env_spec
 from rlopt.errors import UserError
-from rlopt.evaluation import Evaluator, select_policy
+from rlopt.evaluation import Evaluator, evaluate, select_policy
 from rlopt.finished import FinishedStages
 from rlopt.imitation.demonstrations import load_demonstrations, save_demonstrations
 from rlopt.imitation.expert_buffer import ExpertReplayBuffer
@@ -34,7 +34,7 @@ from rlopt.stages import (
     reward_recovery,
     training_run,
 )
-from rlopt.training import train_offline, train_online
+from rlopt.training import BestPolicies, train_offline, train_online
 
 # ------------------------------------------------------------------------------------------------------ stage 1: expert
 
@@ -53,7 +53,7 @@ def collect_expert_data(
     resume: str | Path | None = None,
     options: RunOptions = RunOptions(),  # noqa: B008  (frozen)
 ) -> StageResult:
-    """Train SAC and store whole episodes of the best seed's deterministic policy.
+    """Train SAC and store whole episodes of the best policy of all evaluations, deterministic.
 
     Args:
         env_id: a gymnasium id.
@@ -92,20 +92,25 @@ def collect_expert_data(
 
     settings = {"env": env_id, "device": str(device), "agent": agent.config, "training": training, "reward": reward}
     with training_run("sac", "RLOpt-ExpertData", env_id, settings, frames, options, resume) as (log, checkpoints):
-        history = train_online(agent, env_id, training, log=log, **checkpoints)
+        best = BestPolicies(agent)
+        # a learner on a frozen reward may not be chosen by the true one
+        history = train_online(agent, env_id, training, best=best if reward is None else None, log=log, **checkpoints)
         returns = final_evaluation(agent, env_id)
-        best = int(returns.mean(1).argmax())
-        save_agent(log.directory / "sac_expert.pt", agent, env_id, training.seeds, best_seed=training.seeds[best])
-        log.info(f"Return {returns.mean():.1f} over {num_seeds} seeds; best seed {training.seeds[best]}.")
-        path = None
+        log.info(f"Return {returns.mean():.1f} over {num_seeds} seeds.")
+        path, extra = None, {}
         if reward is None:
-            policy = select_policy(agent.policy, best, num_seeds)
-            demonstrations = record_demonstrations(policy, spec, episodes, float(returns[best].mean()), device)
+            shown = evaluate(best.policy, env_id, num_seeds=num_seeds, episodes=FINAL_EPISODES, device=device).mean(1)
+            chosen = int(shown.argmax())
+            extra = {"best_seed": training.seeds[chosen], "best_actor": best.actor.state_dict()}
+            policy = select_policy(best.policy, chosen, num_seeds)
+            demonstrations = record_demonstrations(policy, spec, episodes, float(shown[chosen]), device)
             path = save_demonstrations(demonstrations, Path(save_dir) / env_id)
             log.info(
                 f"{episodes} demonstrations ({len(demonstrations):,} transitions) in {path}: "
-                f"expert {demonstrations.expert_return:.1f}, random policy {demonstrations.random_return:.1f}."
+                f"expert (seed {training.seeds[chosen]} at its best) {demonstrations.expert_return:.1f}, "
+                f"random policy {demonstrations.random_return:.1f}."
             )
+        save_agent(log.directory / "sac_expert.pt", agent, env_id, training.seeds, **extra)
     return StageResult(agent, returns, history, log.directory, history.wall_seconds, demonstrations=path)
 
 

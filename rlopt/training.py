@@ -6,6 +6,7 @@ import functools
 import math
 import time
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec
@@ -14,7 +15,7 @@ import numpy as np
 import torch
 
 from rlopt.agents.bc import BC
-from rlopt.agents.common import ExpertSource, Info
+from rlopt.agents.common import ExpertSource, Info, Policy
 from rlopt.agents.ipmd import IPMD
 from rlopt.agents.sac import SAC
 from rlopt.checkpoint import load_safely, save_atomically
@@ -23,6 +24,7 @@ from rlopt.config import BCConfig, TrainingConfig
 from rlopt.devices import arithmetic_set_up
 from rlopt.errors import UserError
 from rlopt.evaluation import Evaluator
+from rlopt.networks import Actor
 from rlopt.replay import SeedReplayBuffer
 from rlopt.runlog import RunLog
 from rlopt.transition import Transition
@@ -48,6 +50,33 @@ class History:
         self.returns.append(returns.mean(1).tolist())
         for name, value in info.items():
             self.losses.setdefault(name, []).append(value.tolist())
+
+
+class BestPolicies:
+    """The policies of S seeds, each as it was at its best evaluation: an expert need not demonstrate its last bad spell."""
+
+    def __init__(self, agent: SAC | IPMD):
+        self.actor = deepcopy(agent.actor).requires_grad_(False)
+        self.policy = Policy(self.actor)
+        self.returns = torch.full((agent.num_seeds,), -math.inf)
+
+    @torch.no_grad()
+    def consider(self, actor: Actor, returns: np.ndarray) -> None:
+        """Take the policies of those seeds whose mean of `returns` `[S, episodes]` is their best so far."""
+        means = torch.from_numpy(returns.mean(1))
+        better = torch.nonzero(means > self.returns).flatten()
+        self.returns[better] = means[better].float()
+        for own, new in zip(self.actor.parameters(), actor.parameters(), strict=True):
+            own[better] = new[better]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Policies and returns."""
+        return {"actor": self.actor.state_dict(), "returns": self.returns}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` returned."""
+        self.actor.load_state_dict(state["actor"])
+        self.returns.copy_(state["returns"])
 
 
 Arguments = ParamSpec("Arguments")
@@ -90,6 +119,7 @@ def train_online(
     config: TrainingConfig,
     *,
     evaluator: Evaluator | None = None,
+    best: BestPolicies | None = None,
     log: RunLog | None = None,
     checkpoint: Path | None = None,
     resume: Path | None = None,
@@ -101,6 +131,7 @@ def train_online(
         env_id: a gymnasium id.
         config: the loop's settings.
         evaluator: plays the evaluations; by default one of `config.eval_episodes` episodes per seed.
+        best: gets the policies of every evaluation.
         log: where progress and metrics go; None: nowhere.
         checkpoint: file that is written at even intervals and when training is interrupted.
         resume: a checkpoint to go on from.
@@ -119,8 +150,8 @@ def train_online(
     history, frames = History("frames"), 0
     info: Info = {}
     if resume is not None:
-        frames, info = _restore(resume, agent, replay, history)
-    monitor = _Monitor(agent, env_id, config, replay, history, frames, info, evaluator, log, checkpoint)
+        frames, info = _restore(resume, agent, replay, history, best)
+    monitor = _Monitor(agent, env_id, config, replay, history, frames, info, evaluator, best, log, checkpoint)
     torch.manual_seed(config.seed + frames)  # the random warm-up's actions
     seeds = [seed + frames for seed in config.seeds]
     behavior = BehaviorPolicy(agent.policy, agent.num_seeds, seeds[0])
@@ -174,11 +205,12 @@ class _Monitor:
         frames: int,
         info: Info,
         evaluator: Evaluator | None,
+        best: BestPolicies | None,
         log: RunLog | None,
         checkpoint: Path | None,
     ):
         self.agent, self.config, self.replay, self.history = agent, config, replay, history
-        self.log, self.checkpoint = log, checkpoint
+        self.best, self.log, self.checkpoint = best, log, checkpoint
         self.info = info
         """What the last update reported."""
         self.started = time.perf_counter() - history.wall_seconds
@@ -201,6 +233,8 @@ class _Monitor:
             check_finite(self.info, f"at {frames} frames")
             returns = self.evaluator(self.agent.policy)
             self.history.add(frames, returns, self.info)
+            if self.best is not None:
+                self.best.consider(self.agent.actor, returns)
             if self.log is not None:
                 self.log.progress(shown, **{"return": float(returns.mean())})
                 row = metrics_row("frames", frames, self.started, returns, self.info, self.config.seeds)
@@ -214,6 +248,8 @@ class _Monitor:
             return
         check_finite(self.info, f"at {frames} frames")
         state = {"agent": self.agent.state_dict(), "replay": self.replay.state_dict()}
+        if self.best is not None:
+            state["best"] = self.best.state_dict()
         save_atomically(self.checkpoint, {**state, "history": vars(self.history), "info": self.info, "frames": frames})
 
     def close(self) -> None:
@@ -258,7 +294,7 @@ def train_offline(
     agent.fit_standardizer(*expert.observation_statistics())
     history, done = History("epochs"), 0
     if resume is not None:
-        done, _ = _restore(resume, agent, None, history)
+        done, _ = _restore(resume, agent, None, history, None)
     started = time.perf_counter() - history.wall_seconds
     evaluate_now = _every(config.epochs, eval_points, done)
     for epoch in range(done + 1, config.epochs + 1):
@@ -317,13 +353,21 @@ def _every(total: int, points: int, start: int = 0) -> Callable[[int], bool]:
     return reached
 
 
-def _restore(path: Path, agent: SAC | IPMD | BC, replay: SeedReplayBuffer | None, history: History) -> tuple[int, Info]:
+def _restore(
+    path: Path,
+    agent: SAC | IPMD | BC,
+    replay: SeedReplayBuffer | None,
+    history: History,
+    best: BestPolicies | None,
+) -> tuple[int, Info]:
     """Take over a checkpoint; returns its frames or epochs and what its last update reported."""
     state = load_safely(path, what="Checkpoint", hint="Start without --resume.")
     try:
         agent.load_state_dict(state["agent"])
         if replay is not None:
             replay.load_state_dict(state["replay"])
+        if best is not None:
+            best.load_state_dict(state["best"])
         history.__dict__.update(state["history"])
         return state[history.unit], {name: value.to(agent.device) for name, value in state["info"].items()}
     except (KeyError, TypeError, ValueError, RuntimeError) as error:

@@ -43,6 +43,11 @@ class Transition(NamedTuple):
         """The same transitions with another reward. (`_replace` does not survive torch.compile in torch 2.11.)"""
         return Transition(self.observation, self.action, reward, self.next_observation, self.terminated)
 
+    def with_share_of(self, other: Transition, count: int) -> Transition:
+        """The first `count` transitions of `other` in place of the last ones, along `B` of `[S, B]`."""
+        kept = self.reward.shape[1] - count
+        return Transition(*(torch.cat([a[:, :kept], b[:, :count]], dim=1) for a, b in zip(self, other, strict=True)))
+
     def pack(self) -> Tensor:
         """One tensor `[..., 2O + A + 2]`: a replay buffer then gathers one tensor, not five."""
         columns = (self.observation, self.next_observation, self.action)

@@ -59,9 +59,10 @@ class GraphedUpdates:
         compiled: fuse an update's small operations with `torch.compile`, which takes some seconds.
     """
 
-    TOLERANCE = 0.1
-    """How far, as a share of what the loop moved a tensor by, the replay may end from it. Fused and plain arithmetic round
-    differently and training amplifies that; a graph that missed an update or read old data would be off by a whole share."""
+    TOLERANCE = 0.3
+    """How far, as a share of what the loop moved a tensor by, the replay may end from it. After 64 updates a graph of plain
+    updates was off by nothing, one of compiled TF32 updates by 0.15 (they round differently, and training amplifies that);
+    updates that drew other noise would be off by 0.67."""
 
     def __init__(self, agent: SAC | IPMD, *, compiled: bool = False):
         self.agent = agent

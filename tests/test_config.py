@@ -156,4 +156,5 @@ def test_long_runs_are_compiled_unless_told_otherwise():
     assert TrainingConfig(frames=110_000, warmup_frames=10_000).compiles
     assert not TrainingConfig(frames=110_000, warmup_frames=10_000, updates_per_frame=0.5).compiles
     assert not TrainingConfig(frames=110_000, warmup_frames=10_000, compile=False).compiles
-    assert TrainingConfig(frames=20_000, compile=True).compiles
+    assert not TrainingConfig(frames=110_000, warmup_frames=10_000, env_workers=4).compiles
+    assert TrainingConfig(frames=20_000, env_workers=4, compile=True).compiles

@@ -14,7 +14,7 @@ from rlopt.devices import arithmetic_set_up
 from rlopt.errors import UserError
 from rlopt.evaluation import evaluate
 from rlopt.imitation.expert_buffer import ExpertReplayBuffer
-from rlopt.training import NotFiniteError, check_finite, metrics_row, train_offline, train_online
+from rlopt.training import BestPolicies, NotFiniteError, check_finite, metrics_row, train_offline, train_online
 
 S = 2
 TINY = {"hidden_sizes": (8,), "batch_size": 8}
@@ -56,6 +56,47 @@ class ConstantEvaluator:
 
 
 # ------------------------------------------------------------------------------------------------------------- online
+
+
+class ScriptedEvaluator:
+    """Gives seed 0 the returns 5, 3, 4 and seed 1 the returns 1, 2, 1; keeps the actors' parameters of every call."""
+
+    def __init__(self, interrupt_at=None):
+        self.actors, self.interrupt_at = [], interrupt_at
+
+    def __call__(self, policy):
+        if len(self.actors) == self.interrupt_at:
+            raise KeyboardInterrupt
+        self.actors.append([parameter.clone() for parameter in policy.actor.parameters()])
+        return np.array([[5.0, 3.0, 4.0], [1.0, 2.0, 1.0]])[:, len(self.actors) - 1 : len(self.actors)]
+
+
+def test_the_best_policies_are_kept_seed_by_seed(counter_env):
+    agent, evaluator = sac(), ScriptedEvaluator()
+    best = BestPolicies(agent)
+    train_online(agent, counter_env, settings(), evaluator=evaluator, best=best)
+    assert best.returns.tolist() == [5, 2]
+    first, second, _ = evaluator.actors
+    for own, a, b in zip(best.actor.parameters(), first, second, strict=True):
+        assert torch.equal(own[0], a[0])
+        assert torch.equal(own[1], b[1])
+
+
+def test_the_best_policies_survive_an_interruption(counter_env, tmp_path):
+    checkpoint, evaluator = tmp_path / "checkpoint.pt", ScriptedEvaluator(interrupt_at=1)
+    with pytest.raises(KeyboardInterrupt):
+        train_online(
+            (agent := sac()),
+            *(counter_env, settings()),
+            evaluator=evaluator,
+            best=BestPolicies(agent),
+            checkpoint=checkpoint,
+        )
+    evaluator.interrupt_at = None
+    best = BestPolicies(agent := sac())
+    train_online(agent, counter_env, settings(), evaluator=evaluator, best=best, resume=checkpoint)
+    assert best.returns.tolist() == [5, 2]
+    assert torch.equal(next(best.actor.parameters())[0], evaluator.actors[0][0][0])
 
 
 def test_history_has_every_point_after_the_warm_up(counter_env):

@@ -112,6 +112,6 @@ def test_captured_and_eager_training_agree(kind, compiled, caplog):
         update_all(eager, batches, sample_experts(eager, 4))
         run(batches)
     assert run.graph is not None
-    assert caplog.records == []  # it did not fall back
+    assert [record for record in caplog.records if record.name == "rlopt"] == []  # it did not fall back
     off = disagreement(before, eager.state_dict(), graphed.state_dict())
     assert off < 0.01 if compiled else off < 1e-5

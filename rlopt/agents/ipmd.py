@@ -142,11 +142,16 @@ class IPMD:
                 if expert is None:
                     packed = self.sample_expert(1)[0]
                     expert = Transition.unpack(packed, self.observation_size, self.action_size)
-                reward, info = self.improve_reward(batch, expert)
+                reward, expert_reward, info = self.improve_reward(batch, expert)
             # what follows termination is the absorbing state, for ever
             terminal_value = self.absorbing_value()
             # r_theta(s, a, s') in place of r: computed now, never stored
             batch = batch.with_reward(reward)
+        policy_reward = batch.reward.mean(-1)
+        if expert is not None and config.expert_share > 0:
+            # the critic learns of the expert's states from the first update on, long before the policy gets there
+            count = min(round(config.expert_share * batch.reward.shape[1]), expert.reward.shape[1])
+            batch = batch.with_share_of(expert.with_reward(expert_reward), count)
 
         # policy evaluation, discounted or by the average-reward criterion:  y = r - rho + V(s')
         if config.average_reward:
@@ -165,12 +170,12 @@ class IPMD:
 
         if config.average_reward:
             # the soft average reward: rho <- rho + rate (E[r + alpha H] - rho)
-            error = batch.reward.mean(-1) + info["alpha"] * info["entropy"]
+            error = policy_reward - self.average_reward + info["alpha"] * info["entropy"]
             self.average_reward.add_(_RUNNING_MEAN_RATE * error)
         return info
 
-    def improve_reward(self, batch: Transition, expert: Transition) -> tuple[Tensor, Info]:
-        """One step of the reward networks; returns r_theta `[S, B]` of the batch, without a gradient."""
+    def improve_reward(self, batch: Transition, expert: Transition) -> tuple[Tensor, Tensor, Info]:
+        """One step of the reward networks; returns r_theta `[S, B]` of both batches, without a gradient."""
         net, config = self.reward_net, self.config
         size = min(batch.reward.shape[1], expert.reward.shape[1]) // 2 or 1  # half a batch of points costs half as much
         weight = uniform((self.num_seeds, size, 1), self.reward_generator)
@@ -195,7 +200,7 @@ class IPMD:
 
         self.policy_ends.lerp_(batch.terminated.mean(-1), _RUNNING_MEAN_RATE)
         self.expert_ends.lerp_(expert.terminated.mean(-1), _RUNNING_MEAN_RATE)
-        return policy_reward.detach(), info
+        return policy_reward.detach(), expert_reward.detach(), info
 
     def absorbing_value(self) -> Tensor | float:
         """V of the absorbing state `[S, 1]`: its reward r_abs for ever, discounted or above the average reward."""
