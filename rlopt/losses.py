@@ -95,14 +95,14 @@ def reward_loss(policy_reward: Tensor, expert_reward: Tensor, value_regularizer:
     return gap + 0.5 * value_regularizer * squares
 
 
-def gradient_penalty(gradient: Tensor) -> Tensor:
-    """E[ max(0, |grad r(x~)| - 1)^2 ] `[S]` of gradients `[S, B, F]` with respect to the reward's input.
+def gradient_penalty(gradient: Tensor, slope: float = 1.0) -> Tensor:
+    """E[ max(0, |grad r(x~)| / L - 1)^2 ] `[S]` of gradients `[S, B, F]` with respect to the reward's input.
 
-    One-sided (1704.00028, section 4): a reward flatter than 1-Lipschitz is no error.
+    One-sided (1704.00028, section 4): a reward flatter than L-Lipschitz, L = `slope`, is no error.
     """
     # the constant keeps the derivative of the root finite at a zero gradient
     norm = (gradient.square().sum(-1) + 1e-12).sqrt()
-    return (norm - 1).clamp_min(0).square().mean(-1)
+    return (norm / slope - 1).clamp_min(0).square().mean(-1)
 
 
 def interpolate(policy_features: Tensor, expert_features: Tensor, weight: Tensor) -> Tensor:

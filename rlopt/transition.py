@@ -43,10 +43,12 @@ class Transition(NamedTuple):
         """The same transitions with another reward. (`_replace` does not survive torch.compile in torch 2.11.)"""
         return Transition(self.observation, self.action, reward, self.next_observation, self.terminated)
 
-    def with_share_of(self, other: Transition, count: int) -> Transition:
-        """The first `count` transitions of `other` in place of the last ones, along `B` of `[S, B]`."""
-        kept = self.reward.shape[1] - count
-        return Transition(*(torch.cat([a[:, :kept], b[:, :count]], dim=1) for a, b in zip(self, other, strict=True)))
+    def with_share_of(self, other: Transition, share: float) -> Transition:
+        """A share of the batch, its last part, replaced by the first transitions of `other` (as far as they reach)."""
+        count = min(round(share * self.reward.shape[1]), other.reward.shape[1])
+        if count == 0:
+            return self
+        return Transition(*(torch.cat([own[:, :-count], o[:, :count]], 1) for own, o in zip(self, other, strict=True)))
 
     def pack(self) -> Tensor:
         """One tensor `[..., 2O + A + 2]`: a replay buffer then gathers one tensor, not five."""

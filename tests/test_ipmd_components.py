@@ -96,7 +96,7 @@ def test_the_reward_is_the_one_before_the_reward_step(batch, expert, targets):
 def test_the_reward_step_parts_expert_from_policy(batch, expert):
     agent = build(reward_learning_rate=1e-2)
     for _ in range(100):
-        _, info = agent.improve_reward(batch, expert)
+        *_, info = agent.improve_reward(batch, expert)
     assert (info["reward_expert"] > info["reward_policy"] + 0.1).all()
 
 
@@ -225,8 +225,9 @@ def linear_reward(agent, slope):
 def test_gradient_penalty_of_a_linear_reward(slope, penalty, batch, expert):
     agent = build()
     linear_reward(agent, slope)
-    reward, info = agent.improve_reward(batch, expert)
+    reward, expert_reward, info = agent.improve_reward(batch, expert)
     torch.testing.assert_close(reward, slope * batch.observation[..., 0], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(expert_reward, slope * expert.observation[..., 0], atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(info["gradient_penalty"], torch.full((S,), penalty))
 
 
@@ -428,3 +429,57 @@ def test_the_running_mean_becomes_the_soft_average_reward(make_batch):
     for _ in range(500):  # a running mean of rate 0.005: 0.2 (1 - 0.005)^500 = 0.016 is left
         agent.update(batch)
     torch.testing.assert_close(agent.average_reward, torch.full((S,), soft_average), atol=0.03, rtol=0)
+
+
+# ------------------------------------------------------------------------------------------------------ expert's share
+
+
+def test_critic_and_policy_learn_from_the_experts_share(batch, expert, targets, monkeypatch):
+    agent = build(expert_share=0.25)
+    seen = []
+    improve = agent.sac.improve_policy
+    monkeypatch.setattr(
+        agent.sac, "improve_policy", lambda observation: seen.append(observation) or improve(observation)
+    )
+    net = agent.reward_net
+    with torch.no_grad():
+        own = net(net.features(batch.observation, batch.action, batch.next_observation))
+        other = net(net.features(expert.observation, expert.action, expert.next_observation))
+    agent.update(batch, expert)
+    (call,) = targets
+    # six of eight transitions are the policy's, two the expert's, each with the learned reward
+    torch.testing.assert_close(call["reward"], torch.cat([own[:, :6], other[:, :2]], 1))
+    assert torch.equal(call["terminated"], torch.cat([batch.terminated[:, :6], expert.terminated[:, :2]], 1))
+    assert torch.equal(seen[0], torch.cat([batch.observation[:, :6], expert.observation[:, :2]], 1))
+
+
+def test_the_reward_step_sees_whole_batches_whatever_the_share(batch, expert):
+    with_share, without = build(expert_share=0.5), build(expert_share=0.0)
+    for agent in (with_share, without):
+        agent.update(batch, expert)
+    for a, b in zip(with_share.reward_net.parameters(), without.reward_net.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert not torch.equal(next(with_share.sac.critic.parameters()), next(without.sac.critic.parameters()))
+
+
+def test_a_share_reaches_as_far_as_the_expert_batch(make_batch):
+    own, other = make_batch(S, 8), make_batch(S, 3, seed=1)
+    mixed = own.with_share_of(other, 0.5)
+    assert torch.equal(mixed.reward, torch.cat([own.reward[:, :5], other.reward], 1))
+    assert own.with_share_of(other, 0.0) is own
+
+
+def test_the_average_reward_is_the_policys_alone(batch, expert):
+    baselines = []
+    for share in (0.0, 0.75):
+        agent = build(average_reward=True, expert_share=share, initial_alpha=1e-9)  # no entropy beside the reward
+        agent.update(batch, expert)
+        baselines.append(agent.average_reward)
+    torch.testing.assert_close(*baselines)
+
+
+def test_the_slope_that_the_gradient_penalty_leaves_alone_can_be_chosen():
+    gradient = torch.tensor([[[3.0, 4.0], [0.0, 2.0]]])  # norms 5 and 2
+    # (5/2 - 1)^2 and (2/2 - 1)^2
+    torch.testing.assert_close(losses.gradient_penalty(gradient, slope=2.0), torch.tensor([2.25 / 2]))
+    assert losses.gradient_penalty(gradient, slope=5.0).tolist() == [0.0]

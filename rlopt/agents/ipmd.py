@@ -129,50 +129,52 @@ class IPMD:
         """One gradient step of every seed on a batch `[S, B]` and, from the expert buffer unless given, expert data."""
         config = self.config
         self.num_updates += 1
-        if config.use_environment_reward:
-            terminal_value: Tensor | float = 0.0
-            info: Info = {}
-        else:
-            if config.freeze_reward:
-                with torch.no_grad():
-                    x = self.reward_net.features(batch.observation, batch.action, batch.next_observation)
-                    reward, info = self.reward_net(x), {}
-            else:
-                # reward step:  min_theta  E_pi[r] - E_expert[r] + psi(theta)
-                if expert is None:
-                    packed = self.sample_expert(1)[0]
-                    expert = Transition.unpack(packed, self.observation_size, self.action_size)
-                reward, expert_reward, info = self.improve_reward(batch, expert)
+        terminal_value: Tensor | float = 0.0
+        info: Info = {}
+        mixed = batch
+        if not config.use_environment_reward:
+            # reward step:  min_theta  E_pi[r] - E_expert[r] + psi(theta)
+            batch, expert, info = self.judge(batch, expert)
+            # critic and policy learn of the expert's states long before the policy gets there (SQIL, RLPD)
+            mixed = batch if expert is None else batch.with_share_of(expert, config.expert_share)
             # what follows termination is the absorbing state, for ever
             terminal_value = self.absorbing_value()
-            # r_theta(s, a, s') in place of r: computed now, never stored
-            batch = batch.with_reward(reward)
-        policy_reward = batch.reward.mean(-1)
-        if expert is not None and config.expert_share > 0:
-            # the critic learns of the expert's states from the first update on, long before the policy gets there
-            count = min(round(config.expert_share * batch.reward.shape[1]), expert.reward.shape[1])
-            batch = batch.with_share_of(expert.with_reward(expert_reward), count)
 
         # policy evaluation, discounted or by the average-reward criterion:  y = r - rho + V(s')
         if config.average_reward:
-            batch = batch.with_reward(batch.reward - self.average_reward.unsqueeze(-1))
-        info |= self.sac.evaluate_policy(batch, terminal_value, gamma=1.0 if config.average_reward else config.gamma)
+            mixed = mixed.with_reward(mixed.reward - self.average_reward.unsqueeze(-1))
+        info |= self.sac.evaluate_policy(mixed, terminal_value, gamma=1.0 if config.average_reward else config.gamma)
 
         # policy improvement:  min_pi  E[ alpha log pi - min Q ] + (1/eta) KL(pi || pi_k)
         if config.inverse_eta > 0:
             with torch.no_grad():
-                mirror = self.mirror_actor(batch.observation)
-            info |= self.sac.improve_policy(batch.observation, mirror, config.inverse_eta)
+                mirror = self.mirror_actor(mixed.observation)
+            info |= self.sac.improve_policy(mixed.observation, mirror, config.inverse_eta)
             self.renew_mirror_policy()
         else:
-            info |= self.sac.improve_policy(batch.observation)
+            info |= self.sac.improve_policy(mixed.observation)
         polyak_update(self.sac.target_critic, self.sac.critic, config.tau)
 
         if config.average_reward:
             # the soft average reward: rho <- rho + rate (E[r + alpha H] - rho)
-            error = policy_reward - self.average_reward + info["alpha"] * info["entropy"]
+            error = batch.reward.mean(-1) - self.average_reward + info["alpha"] * info["entropy"]
             self.average_reward.add_(_RUNNING_MEAN_RATE * error)
         return info
+
+    def judge(self, batch: Transition, expert: Transition | None) -> tuple[Transition, Transition | None, Info]:
+        """Both batches with r_theta(s, a, s') in place of r, computed now and never stored, after a step of the reward.
+
+        A frozen reward takes no step, and needs no expert.
+        """
+        if self.config.freeze_reward:
+            with torch.no_grad():
+                x = self.reward_net.features(batch.observation, batch.action, batch.next_observation)
+                return batch.with_reward(self.reward_net(x)), None, {}
+        if expert is None:
+            packed = self.sample_expert(1)[0]
+            expert = Transition.unpack(packed, self.observation_size, self.action_size)
+        reward, expert_reward, info = self.improve_reward(batch, expert)
+        return batch.with_reward(reward), expert.with_reward(expert_reward), info
 
     def improve_reward(self, batch: Transition, expert: Transition) -> tuple[Tensor, Tensor, Info]:
         """One step of the reward networks; returns r_theta `[S, B]` of both batches, without a gradient."""
@@ -192,7 +194,7 @@ class IPMD:
 
         if config.gradient_penalty > 0:
             x = losses.interpolate(policy_x[:, :size], expert_x[:, :size], weight)
-            penalty = losses.gradient_penalty(net.input_gradient(x))
+            penalty = losses.gradient_penalty(net.input_gradient(x), config.reward_slope)
             reward_loss = reward_loss + config.gradient_penalty * penalty
             info["gradient_penalty"] = penalty.detach()
         self.reward_optimizer.minimize(reward_loss)
