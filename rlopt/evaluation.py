@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -132,6 +135,33 @@ class _Step:
     reward: np.ndarray
     terminated: np.ndarray
     truncated: np.ndarray
+
+
+class BestPolicies:
+    """The policies of S seeds, each as it was at its best evaluation: an expert need not demonstrate its last bad spell."""
+
+    def __init__(self, policy: Policy, num_seeds: int):
+        self.actor = deepcopy(policy.actor).requires_grad_(False)
+        self.policy = Policy(self.actor)
+        self.returns = torch.full((num_seeds,), -math.inf)
+
+    @torch.no_grad()
+    def consider(self, policy: Policy, returns: np.ndarray) -> None:
+        """Take the policies of those seeds whose mean of `returns` `[S, episodes]` is their best so far."""
+        means = torch.from_numpy(returns.mean(1))
+        better = torch.nonzero(means > self.returns).flatten()
+        self.returns[better] = means[better].float()
+        for own, new in zip(self.actor.parameters(), policy.actor.parameters(), strict=True):
+            own[better] = new[better]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Policies and returns."""
+        return {"actor": self.actor.state_dict(), "returns": self.returns}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` returned."""
+        self.actor.load_state_dict(state["actor"])
+        self.returns.copy_(state["returns"])
 
 
 def evaluate(

@@ -13,7 +13,7 @@ from rlopt.config import BCConfig, IPMDConfig, SACConfig, TrainingConfig, config
 from rlopt.devices import choose_device
 from rlopt.envs import env_spec
 from rlopt.errors import UserError
-from rlopt.evaluation import Evaluator, evaluate, select_policy
+from rlopt.evaluation import BestPolicies, Evaluator, evaluate, select_policy
 from rlopt.finished import FinishedStages
 from rlopt.imitation.demonstrations import load_demonstrations, save_demonstrations
 from rlopt.imitation.expert_buffer import ExpertReplayBuffer
@@ -34,7 +34,7 @@ from rlopt.stages import (
     reward_recovery,
     training_run,
 )
-from rlopt.training import BestPolicies, train_offline, train_online
+from rlopt.training import train_offline, train_online
 
 # ------------------------------------------------------------------------------------------------------ stage 1: expert
 
@@ -92,7 +92,7 @@ def collect_expert_data(
 
     settings = {"env": env_id, "device": str(device), "agent": agent.config, "training": training, "reward": reward}
     with training_run("sac", "RLOpt-ExpertData", env_id, settings, frames, options, resume) as (log, checkpoints):
-        best = BestPolicies(agent)
+        best = BestPolicies(agent.policy, num_seeds)
         # a learner on a frozen reward may not be chosen by the true one
         history = train_online(agent, env_id, training, best=best if reward is None else None, log=log, **checkpoints)
         returns = final_evaluation(agent, env_id)

@@ -6,7 +6,6 @@ import functools
 import math
 import time
 from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec
@@ -15,7 +14,7 @@ import numpy as np
 import torch
 
 from rlopt.agents.bc import BC
-from rlopt.agents.common import ExpertSource, Info, Policy
+from rlopt.agents.common import ExpertSource, Info
 from rlopt.agents.ipmd import IPMD
 from rlopt.agents.sac import SAC
 from rlopt.checkpoint import load_safely, save_atomically
@@ -23,8 +22,7 @@ from rlopt.collectors import BehaviorPolicy, make_collector
 from rlopt.config import BCConfig, TrainingConfig
 from rlopt.devices import arithmetic_set_up
 from rlopt.errors import UserError
-from rlopt.evaluation import Evaluator
-from rlopt.networks import Actor
+from rlopt.evaluation import BestPolicies, Evaluator
 from rlopt.replay import SeedReplayBuffer
 from rlopt.runlog import RunLog
 from rlopt.transition import Transition
@@ -50,33 +48,6 @@ class History:
         self.returns.append(returns.mean(1).tolist())
         for name, value in info.items():
             self.losses.setdefault(name, []).append(value.tolist())
-
-
-class BestPolicies:
-    """The policies of S seeds, each as it was at its best evaluation: an expert need not demonstrate its last bad spell."""
-
-    def __init__(self, agent: SAC | IPMD):
-        self.actor = deepcopy(agent.actor).requires_grad_(False)
-        self.policy = Policy(self.actor)
-        self.returns = torch.full((agent.num_seeds,), -math.inf)
-
-    @torch.no_grad()
-    def consider(self, actor: Actor, returns: np.ndarray) -> None:
-        """Take the policies of those seeds whose mean of `returns` `[S, episodes]` is their best so far."""
-        means = torch.from_numpy(returns.mean(1))
-        better = torch.nonzero(means > self.returns).flatten()
-        self.returns[better] = means[better].float()
-        for own, new in zip(self.actor.parameters(), actor.parameters(), strict=True):
-            own[better] = new[better]
-
-    def state_dict(self) -> dict[str, Any]:
-        """Policies and returns."""
-        return {"actor": self.actor.state_dict(), "returns": self.returns}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` returned."""
-        self.actor.load_state_dict(state["actor"])
-        self.returns.copy_(state["returns"])
 
 
 Arguments = ParamSpec("Arguments")
@@ -234,7 +205,7 @@ class _Monitor:
             returns = self.evaluator(self.agent.policy)
             self.history.add(frames, returns, self.info)
             if self.best is not None:
-                self.best.consider(self.agent.actor, returns)
+                self.best.consider(self.agent.policy, returns)
             if self.log is not None:
                 self.log.progress(shown, **{"return": float(returns.mean())})
                 row = metrics_row("frames", frames, self.started, returns, self.info, self.config.seeds)

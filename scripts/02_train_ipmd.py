@@ -15,6 +15,9 @@ def main() -> None:
     parser.add_argument("--subsample", type=int, default=1, help="keep every n-th transition of a demonstration")
     parser.add_argument("--noise", type=float, default=0.0, help="standard deviation of noise on the expert's actions")
     parser.add_argument("--reward-inputs", choices=("s", "sa", "sas", "ss"), help="what the reward may look at")
+    parser.add_argument(
+        "--expert-share", type=float, help="share of expert transitions that critic and policy learn from"
+    )
     parser.add_argument("--inverse-eta", type=float, help="1/eta, weight of the KL to the last mirror step's policy")
     parser.add_argument("--average-reward", action="store_true", default=None, help="the average-reward criterion")
     parser.add_argument("--resume", help="log folder of an interrupted run to go on with")
@@ -24,7 +27,7 @@ def main() -> None:
     from rlopt.pipeline import train_ipmd
 
     settings = online_settings(args)
-    for name in ("expert_batch_size", "reward_inputs", "inverse_eta", "average_reward"):
+    for name in ("expert_batch_size", "reward_inputs", "expert_share", "inverse_eta", "average_reward"):
         if getattr(args, name) is not None:
             settings["agent_settings"][name] = getattr(args, name)
     result = train_ipmd(

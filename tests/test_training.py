@@ -12,9 +12,9 @@ from rlopt.collectors import make_collector
 from rlopt.config import BCConfig, IPMDConfig, SACConfig, TrainingConfig
 from rlopt.devices import arithmetic_set_up
 from rlopt.errors import UserError
-from rlopt.evaluation import evaluate
+from rlopt.evaluation import BestPolicies, evaluate
 from rlopt.imitation.expert_buffer import ExpertReplayBuffer
-from rlopt.training import BestPolicies, NotFiniteError, check_finite, metrics_row, train_offline, train_online
+from rlopt.training import NotFiniteError, check_finite, metrics_row, train_offline, train_online
 
 S = 2
 TINY = {"hidden_sizes": (8,), "batch_size": 8}
@@ -73,7 +73,7 @@ class ScriptedEvaluator:
 
 def test_the_best_policies_are_kept_seed_by_seed(counter_env):
     agent, evaluator = sac(), ScriptedEvaluator()
-    best = BestPolicies(agent)
+    best = BestPolicies(agent.policy, S)
     train_online(agent, counter_env, settings(), evaluator=evaluator, best=best)
     assert best.returns.tolist() == [5, 2]
     first, second, _ = evaluator.actors
@@ -89,11 +89,12 @@ def test_the_best_policies_survive_an_interruption(counter_env, tmp_path):
             (agent := sac()),
             *(counter_env, settings()),
             evaluator=evaluator,
-            best=BestPolicies(agent),
+            best=BestPolicies(agent.policy, S),
             checkpoint=checkpoint,
         )
     evaluator.interrupt_at = None
-    best = BestPolicies(agent := sac())
+    agent = sac()
+    best = BestPolicies(agent.policy, S)
     train_online(agent, counter_env, settings(), evaluator=evaluator, best=best, resume=checkpoint)
     assert best.returns.tolist() == [5, 2]
     assert torch.equal(next(best.actor.parameters())[0], evaluator.actors[0][0][0])
