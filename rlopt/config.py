@@ -254,6 +254,8 @@ _SMALL = Preset(
 )
 # Adam's step as in Tianshou's MuJoCo benchmark. Walker2d's SAC came to 3,700 in 300,000 frames, with 3e-4 to 838 in 250,000.
 _LOCOMOTION = Preset(sac={"learning_rate": 1e-3})
+# Where a learner falls long before it walks, it had better hear of the expert's states at once.
+_FALLING: Mapping[str, Any] = {"expert_share": 0.5}
 
 PRESETS: dict[str, Preset] = {
     "Pendulum-v1": replace(_SMALL, sac={**_SMALL.sac, "batch_size": 64}),
@@ -263,10 +265,10 @@ PRESETS: dict[str, Preset] = {
     # A swimmer's stroke pays off over hundreds of steps: with gamma = 0.99 SAC never finds it.
     "Swimmer-v5": replace(_SMALL, sac={**_SMALL.sac, "gamma": 0.999}),
     "HalfCheetah-v5": _LOCOMOTION,
-    "Hopper-v5": _GENERAL,
-    "Walker2d-v5": _LOCOMOTION,
-    "Ant-v5": _GENERAL,
-    "Humanoid-v5": _GENERAL,
+    "Hopper-v5": replace(_GENERAL, ipmd=_FALLING),
+    "Walker2d-v5": replace(_LOCOMOTION, ipmd=_FALLING),
+    "Ant-v5": replace(_GENERAL, ipmd=_FALLING),
+    "Humanoid-v5": replace(_GENERAL, ipmd=_FALLING),
 }
 """Environments with settings of their own; any other gets the dataclasses' defaults."""
 
