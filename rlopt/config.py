@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
+import torch
+
 from rlopt.errors import UserError
 
 # On an H200 compiling takes 15 seconds, and saves a quarter of a millisecond an update.
@@ -182,7 +184,7 @@ class TrainingConfig:
     cuda_graph: bool = True
     """On CUDA, run the updates of a collector batch as one captured graph."""
     compile: bool | None = None
-    """On CUDA, fuse the small operations of that graph with `torch.compile`; None: if the run is long enough to pay for it."""
+    """Fuse an update's small operations with `torch.compile`; None: on CUDA, if the run is long enough to pay for it."""
     eval_points: int = 20
     """Evaluations during training, evenly spaced."""
     eval_episodes: int = 10
@@ -214,15 +216,14 @@ class TrainingConfig:
         """Frames per seed in one collector batch, E * T."""
         return self.num_envs * self.steps_per_batch
 
-    @property
-    def compiles(self) -> bool:
-        """Whether updates are compiled: as was asked for, else from `_WORTH_COMPILING` updates on.
+    def compiles(self, device: torch.device) -> bool:
+        """Whether updates are compiled: as was asked for, else on CUDA, from `_WORTH_COMPILING` updates on.
 
         Not by itself beside processes that step environments: on an H200 the two together stood still once.
         """
         if self.compile is None:
             updates = (self.frames - self.warmup_frames) * self.updates_per_frame
-            return self.env_workers == 0 and updates >= _WORTH_COMPILING
+            return device.type == "cuda" and self.env_workers == 0 and updates >= _WORTH_COMPILING
         return self.compile
 
     @property

@@ -135,11 +135,10 @@ def train_online(
         random_frames=max(0, config.warmup_frames - frames),
         env_workers=config.env_workers,
     )
-    update = make_updates(agent, cuda_graph=config.cuda_graph, compiled=config.compiles)
-    if log is not None and agent.device.type == "cuda" and config.cuda_graph and config.compiles:
-        log.info(
-            "The updates are compiled before the first one, which takes some seconds (--no-compile leaves it out)."
-        )
+    compiled = config.compiles(agent.device)
+    update = make_updates(agent, cuda_graph=config.cuda_graph, compiled=compiled)
+    if log is not None and compiled:
+        log.info("The first update compiles them all, which takes up to a minute (--no-compile leaves it out).")
     updates_due = 0.0
     try:
         if resume is not None:

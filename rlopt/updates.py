@@ -1,4 +1,4 @@
-"""The updates of a collector batch: one after the other, or on CUDA as one captured graph, compiled if that pays."""
+"""The updates of a collector batch: one after the other, or on CUDA as one captured graph; compiled if asked for."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from torch._dynamo.exc import TorchDynamoException
 from rlopt.agents.common import Info
 from rlopt.agents.ipmd import IPMD
 from rlopt.agents.sac import SAC
+from rlopt.errors import UserError
 from rlopt.transition import Transition
 
 Updates = Callable[[Tensor], Info]
@@ -21,10 +22,24 @@ Updates = Callable[[Tensor], Info]
 
 
 def make_updates(agent: SAC | IPMD, *, cuda_graph: bool = True, compiled: bool = False) -> Updates:
-    """The fastest way to update `agent`: on CUDA a captured graph, of compiled updates if asked for; elsewhere a loop."""
+    """The fastest way to update `agent`: on CUDA a captured graph, elsewhere a loop; of compiled updates if asked for."""
     if cuda_graph and agent.device.type == "cuda":
         return GraphedUpdates(agent, compiled=compiled)
-    return lambda packed: update_all(agent, packed, sample_experts(agent, len(packed)))
+    update = compile_update(agent) if compiled else agent.update
+
+    def loop(packed: Tensor) -> Info:
+        try:
+            return update_all(agent, packed, sample_experts(agent, len(packed)), update)
+        except TorchDynamoException as error:
+            raise UserError(f"{_first_line(error)} Leave out --compile.") from error
+
+    return loop
+
+
+def compile_update(agent: SAC | IPMD) -> Callable[..., Info]:
+    """`agent.update` with its small operations fused; the first calls compile, which takes up to a minute."""
+    torch.compiler.reset()  # an earlier agent's code is not wanted, and there is a limit to how much is kept
+    return torch.compile(agent.update)
 
 
 def sample_experts(agent: SAC | IPMD, num_updates: int) -> Tensor | None:
@@ -68,8 +83,7 @@ class GraphedUpdates:
         self.agent = agent
         self.candidates: list[Callable[..., Info]] = [agent.update]
         if compiled:
-            torch.compiler.reset()  # an earlier agent's code is not wanted, and there is a limit to how much is kept
-            self.candidates.insert(0, torch.compile(agent.update))
+            self.candidates.insert(0, compile_update(agent))
         self.calls = 0
         self.graph: torch.cuda.CUDAGraph | None = None
 
@@ -94,7 +108,7 @@ class GraphedUpdates:
             try:
                 self._warm_up(update, packed, experts)
             except TorchDynamoException as error:
-                _warn(f"torch.compile does not work on this machine: {str(error).strip().splitlines()[0]}")
+                _warn(_first_line(error))
                 continue
             self._capture(update, packed, experts)
             self.agent.load_state_dict(before)
@@ -130,6 +144,10 @@ class GraphedUpdates:
         if experts is not None and self.experts is not None:
             self.experts.copy_(experts)
         self.graph.replay()
+
+
+def _first_line(error: TorchDynamoException) -> str:
+    return f"torch.compile does not work on this machine: {str(error).strip().splitlines()[0].rstrip('.')}."
 
 
 def _warn(message: str) -> None:

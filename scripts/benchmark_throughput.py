@@ -136,6 +136,7 @@ def parse() -> argparse.Namespace:
         type=lambda value: [int(number) for number in value.split(",")],
         help="of rlopt in training (default: 1,5,10)",
     )
+    parser.add_argument("--compile", action="store_true", help="measure rlopt's training with compiled updates, too")
     choice("--precision", MATMUL_PRECISIONS, MATMUL_PRECISIONS[:1], "of rlopt's matrix products")
     parser.add_argument(
         "--envs",
@@ -218,9 +219,14 @@ def measure_training(args: argparse.Namespace, effort: Effort, env_id: str, size
     )
     own = replace(settings, env_workers=args.env_workers)
     field = [
-        (f"rlopt S={seeds}{suffix(name)}", "rlopt", replace(own, num_seeds=seeds, matmul_precision=name))
+        (
+            f"rlopt S={seeds}{suffix(name)}{' compiled' * compiled}",
+            "rlopt",
+            replace(own, num_seeds=seeds, matmul_precision=name, compiled=compiled),
+        )
         for name in args.precision
         for seeds in args.num_seeds or SEEDS
+        for compiled in ([False, True] if args.compile else [False])
     ]
     for library in MODULES:
         if library != "rlopt":

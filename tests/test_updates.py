@@ -5,9 +5,11 @@ from copy import deepcopy
 
 import pytest
 import torch
+from torch._dynamo.exc import TorchDynamoException
 
 from rlopt.agents import IPMD, SAC
 from rlopt.config import IPMDConfig, SACConfig
+from rlopt.errors import UserError
 from rlopt.imitation import ExpertReplayBuffer
 from rlopt.transition import Transition
 from rlopt.updates import GraphedUpdates, disagreement, make_updates, sample_experts, update_all
@@ -115,3 +117,16 @@ def test_captured_and_eager_training_agree(kind, compiled, caplog):
     assert [record for record in caplog.records if record.name == "rlopt"] == []  # it did not fall back
     off = disagreement(before, eager.state_dict(), graphed.state_dict())
     assert off < 0.01 if compiled else off < 1e-5
+
+
+def test_a_machine_that_cannot_compile_is_told_so(monkeypatch):
+    def broken(update):
+        def fail(*batches):
+            raise TorchDynamoException("no C++ compiler found.\n\nmany more lines")
+
+        return fail
+
+    monkeypatch.setattr(torch, "compile", broken)
+    expected = r"^torch.compile does not work on this machine: no C\+\+ compiler found\. Leave out --compile\.$"
+    with pytest.raises(UserError, match=expected):
+        make_updates(make_agent("sac"), compiled=True)(packed(1))

@@ -22,6 +22,8 @@ class Settings:
     """Frames between two blocks of as many updates, where the contestant lets it be chosen."""
     matmul_precision: str = "float32"
     """rlopt alone has another."""
+    compiled: bool = False
+    """rlopt's updates, by torch.compile."""
     env_workers: int = 0
     """Processes that step rlopt's environments, beside the one that trains."""
     device: str = "cpu"
