@@ -96,7 +96,7 @@ class IPMDConfig(SACConfig):
     value_regularizer: float = 0.5
     """lambda: keeps rewards between -1/lambda and 1/lambda."""
     gradient_penalty: float = 1.0
-    """kappa: keeps the reward's slope at most 1 between the policy's data and the expert's."""
+    """kappa: keeps the reward's slope at most `reward_slope` between the policy's data and the expert's."""
     reward_slope: float = 1.0
     """L: the steepest reward, per unit of its input, that the gradient penalty leaves alone."""
     expert_share: float = 0.0

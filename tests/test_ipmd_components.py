@@ -231,6 +231,13 @@ def test_gradient_penalty_of_a_linear_reward(slope, penalty, batch, expert):
     torch.testing.assert_close(info["gradient_penalty"], torch.full((S,), penalty))
 
 
+def test_the_gradient_penalty_begins_at_the_slope_of_the_settings(batch, expert):
+    agent = build(reward_slope=2.0)
+    linear_reward(agent, 3.0)
+    *_, info = agent.improve_reward(batch, expert)
+    torch.testing.assert_close(info["gradient_penalty"], torch.full((S,), 0.25))  # (3/2 - 1)^2
+
+
 def test_the_gradient_penalty_flattens_the_reward(batch, expert):
     slopes = {}
     for weight in (0.0, 10.0):
