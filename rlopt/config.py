@@ -100,7 +100,7 @@ class IPMDConfig(SACConfig):
     reward_slope: float = 1.0
     """L: the steepest reward, per unit of its input, that the gradient penalty leaves alone."""
     expert_share: float = 0.0
-    """Share of the batch that critic and policy learn from that is the expert's, as in SQIL and RLPD."""
+    """Share of the batch that critic and policy learn from that is the expert's: SQIL (1905.11108), RLPD (2302.02948)."""
     inverse_eta: float = 0.0
     """1/eta, weight of the KL to the policy of the last mirror step; 0 leaves the entropy as the only regulariser."""
     mirror_period: int = 100
