@@ -217,13 +217,10 @@ class TrainingConfig:
         return self.num_envs * self.steps_per_batch
 
     def compiles(self, device: torch.device) -> bool:
-        """Whether updates are compiled: as was asked for, else on CUDA, from `_WORTH_COMPILING` updates on.
-
-        Not by itself beside processes that step environments: on an H200 the two together stood still once.
-        """
+        """Whether updates are compiled: as was asked for, else on CUDA, from `_WORTH_COMPILING` updates on."""
         if self.compile is None:
             updates = (self.frames - self.warmup_frames) * self.updates_per_frame
-            return device.type == "cuda" and self.env_workers == 0 and updates >= _WORTH_COMPILING
+            return device.type == "cuda" and updates >= _WORTH_COMPILING
         return self.compile
 
     @property

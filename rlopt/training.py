@@ -123,6 +123,10 @@ def train_online(
     if resume is not None:
         frames, info = _restore(resume, agent, replay, history, best)
     monitor = _Monitor(agent, env_id, config, replay, history, frames, info, evaluator, best, log, checkpoint)
+    compiled = config.compiles(agent.device)
+    update = make_updates(agent, cuda_graph=config.cuda_graph, compiled=compiled)
+    if log is not None and compiled:
+        log.info("The first update compiles them all, which takes up to a minute (--no-compile leaves it out).")
     torch.manual_seed(config.seed + frames)  # the random warm-up's actions
     seeds = [seed + frames for seed in config.seeds]
     behavior = BehaviorPolicy(agent.policy, agent.num_seeds, seeds[0])
@@ -135,10 +139,6 @@ def train_online(
         random_frames=max(0, config.warmup_frames - frames),
         env_workers=config.env_workers,
     )
-    compiled = config.compiles(agent.device)
-    update = make_updates(agent, cuda_graph=config.cuda_graph, compiled=compiled)
-    if log is not None and compiled:
-        log.info("The first update compiles them all, which takes up to a minute (--no-compile leaves it out).")
     updates_due = 0.0
     try:
         if resume is not None:

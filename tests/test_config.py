@@ -160,6 +160,5 @@ def test_long_runs_on_cuda_are_compiled_unless_told_otherwise():
     assert TrainingConfig(**long).compiles(cuda)
     assert not TrainingConfig(**long).compiles(cpu)
     assert not TrainingConfig(**long, updates_per_frame=0.5).compiles(cuda)
-    assert not TrainingConfig(**long, env_workers=4).compiles(cuda)
     assert not TrainingConfig(**long, compile=False).compiles(cuda)
-    assert TrainingConfig(frames=20_000, env_workers=4, compile=True).compiles(cpu)
+    assert TrainingConfig(frames=20_000, compile=True).compiles(cpu)

@@ -443,3 +443,13 @@ def test_beside_a_gpu_the_processor_has_one_thread(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     with arithmetic_set_up(10, 256, 256, "cuda"):
         assert torch.get_num_threads() == 1
+
+
+def test_what_fails_before_training_leaves_no_processes_behind(counter_env, monkeypatch):
+    # processes that step environments keep a program from ending, and only the loop shuts them down
+    started = []
+    monkeypatch.setattr("rlopt.training.make_collector", lambda *args, **settings: started.append(settings))
+    log = type("Log", (), {"info": lambda self, text: 1 / 0})()
+    with pytest.raises(ZeroDivisionError):
+        train_online(sac(), counter_env, settings(compile=True), evaluator=ConstantEvaluator(), log=log)
+    assert started == []

@@ -27,6 +27,9 @@ class Stopwatch:
         self.start = self.end = 0  # of the chunk, in frames per seed
         self.started = 0.0
 
+    def info(self, text: str) -> None:
+        """What `train_online` tells a user."""
+
     def progress(self, frames: int, **latest: Any) -> None:
         """Called by `train_online` when a collector batch and its updates are done."""
         num_seeds = self.settings.num_seeds
