@@ -26,8 +26,10 @@ def _require_types(config: Any) -> None:
     """Whole numbers where whole numbers are meant: half a batch fails far from where it was asked for."""
     for name, kind in ((f.name, f.type) for f in fields(config)):
         value = getattr(config, name)
-        accepted: dict[Any, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str,)}
-        accepted["bool | None"] = (bool, type(None))
+        accepted: dict[Any, tuple[type, ...]] = {
+            **{"int": (int,), "float": (int, float), "str": (str,)},
+            **{"bool": (bool,), "bool | None": (bool, type(None))},
+        }
         right = isinstance(value, accepted.get(kind, (object,))) and ("bool" in kind or not isinstance(value, bool))
         _require(right, f"{name} must be of type {kind}, and is {value!r}.")
 
