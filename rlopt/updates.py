@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from copy import deepcopy
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -74,7 +74,7 @@ class GraphedUpdates:
         compiled: fuse an update's small operations with `torch.compile`, which takes some seconds.
     """
 
-    TOLERANCE = {"plain": 1e-3, "compiled": 0.3}
+    TOLERANCE: ClassVar = {"plain": 1e-3, "compiled": 0.3}
     """How far, as a share of what the loop moved a tensor by, the replay may end from it. After 64 updates a graph of plain
     updates was off by nothing, one of compiled TF32 updates by 0.15 (they round differently, and training amplifies that);
     updates that drew other noise would be off by 0.67."""
