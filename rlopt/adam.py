@@ -37,7 +37,7 @@ class Adam:
 
     def minimize(self, loss: Tensor) -> None:
         """One step on the sum over seeds of `loss` `[S]`. Gradients of other parameters are not computed."""
-        gradients = _gradients(loss, self.parameters)
+        gradients = torch.autograd.grad(loss.sum(), self.parameters)
         self.step += 1
         with torch.no_grad():
             if torch.compiler.is_compiling():
@@ -87,8 +87,3 @@ class Adam:
             for own, given in zip(getattr(self, name), state[name], strict=True):
                 own.copy_(given)
         self.step.copy_(state["step"])
-
-
-@torch.compiler.disable  # compiled code ends at a loss; its gradient was compiled with it
-def _gradients(loss: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    return torch.autograd.grad(loss.sum(), parameters)

@@ -26,7 +26,7 @@ from rlopt.evaluation import BestPolicies, Evaluator
 from rlopt.replay import SeedReplayBuffer
 from rlopt.runlog import RunLog
 from rlopt.transition import Transition
-from rlopt.updates import make_updates
+from rlopt.updates import Updates
 
 
 @dataclass
@@ -124,9 +124,9 @@ def train_online(
         frames, info = _restore(resume, agent, replay, history, best)
     monitor = _Monitor(agent, env_id, config, replay, history, frames, info, evaluator, best, log, checkpoint)
     compiled = config.compiles(agent.device)
-    update = make_updates(agent, cuda_graph=config.cuda_graph, compiled=compiled)
+    update = Updates(agent, cuda_graph=config.cuda_graph, compiled=compiled)
     if log is not None and compiled:
-        log.info("The first update compiles them all, which takes up to a minute (--no-compile leaves it out).")
+        log.info("The first update is compiled, which takes up to a minute and makes the others faster (--no-compile leaves it out).")
     torch.manual_seed(config.seed + frames)  # the random warm-up's actions
     seeds = [seed + frames for seed in config.seeds]
     behavior = BehaviorPolicy(agent.policy, agent.num_seeds, seeds[0])

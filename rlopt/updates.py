@@ -1,45 +1,28 @@
-"""The updates of a collector batch: one after the other, or on CUDA as one captured graph; compiled if asked for."""
+"""The updates of a collector batch: one after the other, compiled if asked for, and on CUDA as one captured graph."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
 from copy import deepcopy
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch._dynamo.config import patch as dynamo_settings
 from torch._dynamo.exc import TorchDynamoException
 
 from rlopt.agents.common import Info
 from rlopt.agents.ipmd import IPMD
 from rlopt.agents.sac import SAC
-from rlopt.errors import UserError
 from rlopt.transition import Transition
 
-Updates = Callable[[Tensor], Info]
-"""Packed batches `[U, S, B, D]` of U updates -> what the last one reported."""
-
-
-def make_updates(agent: SAC | IPMD, *, cuda_graph: bool = True, compiled: bool = False) -> Updates:
-    """The fastest way to update `agent`: on CUDA a captured graph, elsewhere a loop; of compiled updates if asked for."""
-    if cuda_graph and agent.device.type == "cuda":
-        return GraphedUpdates(agent, compiled=compiled)
-    update = compile_update(agent) if compiled else agent.update
-
-    def loop(packed: Tensor) -> Info:
-        try:
-            return update_all(agent, packed, sample_experts(agent, len(packed)), update)
-        except TorchDynamoException as error:
-            raise UserError(f"{_first_line(error)} Leave out --compile.") from error
-
-    return loop
-
-
-def compile_update(agent: SAC | IPMD) -> Callable[..., Info]:
-    """`agent.update` with its small operations fused; the first calls compile, which takes up to a minute."""
-    torch.compiler.reset()  # an earlier agent's code is not wanted, and there is a limit to how much is kept
-    return torch.compile(agent.update)
+_COMPARED_UPDATES = 4
+"""Compiled updates are compared with plain ones so early: rounding differs, and training amplifies that soon."""
+TOLERANCE = {"compiled": 0.03, "graph": 1e-3}
+"""How far off, as a share of the way that the loop moved a tensor, the quick way may end. After four updates compiled ones
+were off by 0.0002 (float32) and 0.006 (bfloat16), after 64 by 0.09; a graph was off by nothing after 64. Updates that drew
+other noise were off by 0.67."""
 
 
 def sample_experts(agent: SAC | IPMD, num_updates: int) -> Tensor | None:
@@ -47,12 +30,19 @@ def sample_experts(agent: SAC | IPMD, num_updates: int) -> Tensor | None:
     return agent.sample_expert(num_updates) if isinstance(agent, IPMD) and agent.needs_expert else None
 
 
+def compile_update(agent: SAC | IPMD) -> Callable[..., Info]:
+    """`agent.update` with its gradients and Adam's steps in one piece of compiled code; the first call compiles it."""
+    torch.compiler.reset()  # an earlier agent's code is not wanted, and there is a limit to how much is kept
+    return torch.compile(agent.update)
+
+
+@dynamo_settings(trace_autograd_ops=True)
 def update_all(
     agent: SAC | IPMD, packed: Tensor, experts: Tensor | None, update: Callable[..., Info] | None = None
 ) -> Info:
     """Update once with each batch of `packed` `[U, S, B, D]` and, where the agent needs an expert, of `experts`.
 
-    `update` stands in for `agent.update` where it is given.
+    `update` stands in for `agent.update` where it is given. Returns what the last update reported.
     """
     update = update or agent.update
     sides = [packed] if experts is None else [packed, experts]
@@ -62,92 +52,109 @@ def update_all(
     return info
 
 
-class GraphedUpdates:
-    """All updates of a collector batch as one CUDA graph: the processor launches once and goes on stepping environments.
+class Updates:
+    """All updates of a collector batch, in the quickest way that does what the plain loop does.
 
-    The first call runs the loop, captures the graph and replays it on the same data and noise. What does not agree with the
-    loop is not used: neither a graph of compiled updates (then one of plain updates is tried), nor any (then the loop goes
-    on). Calls with another number of updates than the captured one run as a loop.
+    The first call looks for it: from the same state, with the same data and noise, compiled updates are compared with
+    plain ones, and a captured graph with the loop that it captured. What disagrees is not used, with a word in the log, nor
+    is what the machine cannot do.
 
     Args:
-        agent: on a CUDA device. Its update may not synchronise, branch on data or move tensors.
-        compiled: fuse an update's small operations with `torch.compile`, which takes some seconds.
+        agent: its update may not synchronise, branch on data or move tensors.
+        cuda_graph: on CUDA, capture the loop as one graph: the processor launches once and goes on stepping environments.
+        compiled: fuse each update's small operations with `torch.compile`, which takes up to a minute.
     """
 
-    TOLERANCE: ClassVar = {"plain": 1e-3, "compiled": 0.3}
-    """How far, as a share of what the loop moved a tensor by, the replay may end from it. After 64 updates a graph of plain
-    updates was off by nothing, one of compiled TF32 updates by 0.15 (they round differently, and training amplifies that);
-    updates that drew other noise would be off by 0.67."""
-
-    def __init__(self, agent: SAC | IPMD, *, compiled: bool = False):
+    def __init__(self, agent: SAC | IPMD, *, cuda_graph: bool = True, compiled: bool = False):
         self.agent = agent
-        self.candidates: list[Callable[..., Info]] = [agent.update]
-        if compiled:
-            self.candidates.insert(0, compile_update(agent))
-        self.calls = 0
-        self.graph: torch.cuda.CUDAGraph | None = None
+        self.update: Callable[..., Info] = agent.update
+        self.graph: CapturedLoop | None = None
+        self.compiled, self.cuda_graph = compiled, cuda_graph and agent.device.type == "cuda"
+        self.started = False
 
     def __call__(self, packed: Tensor) -> Info:
-        """Update with each of `packed` `[U, S, B, D]`; the report is overwritten by the next call."""
+        """Update with each of `packed` `[U, S, B, D]`; a graph's report is overwritten by the next call."""
         experts = sample_experts(self.agent, len(packed))
-        self.calls += 1
-        if self.calls == 1:
+        if not self.started:
+            self.started = True
             return self._first_call(packed, experts)
-        if self.graph is None or packed.shape != self.packed.shape:
-            return update_all(self.agent, packed, experts)
-        self._replay(packed, experts)
-        return self.info
+        if self.graph is not None and self.graph.takes(packed):
+            return self.graph(packed, experts)
+        return update_all(self.agent, packed, experts, self.update)
 
     def _first_call(self, packed: Tensor, experts: Tensor | None) -> Info:
-        """Run the loop, whose outcome is the one that stays; then find a graph that does the same."""
         before = deepcopy(self.agent.state_dict())
-        info = update_all(self.agent, packed, experts)
-        looped = deepcopy(self.agent.state_dict())
-        for update in self.candidates:
-            name = "plain" if update == self.agent.update else "compiled"
-            try:
-                self._warm_up(update, packed, experts)
-            except TorchDynamoException as error:
-                _warn(_first_line(error))
-                continue
-            self._capture(update, packed, experts)
-            self.agent.load_state_dict(before)
-            self._replay(packed, experts)
-            off = disagreement(before, looped, self.agent.state_dict())
-            if off <= self.TOLERANCE[name]:
-                break
-            self.graph = None
-            _warn(f"The CUDA graph of {name} updates and the loop disagree (by {off:.0%}): it is not used.")
-        self.agent.load_state_dict(looped)
+        if self.compiled:
+            self._compile(before, packed[:_COMPARED_UPDATES], None if experts is None else experts[:_COMPARED_UPDATES])
+        info = update_all(self.agent, packed, experts, self.update)
+        if self.cuda_graph:
+            self._capture(before, packed, experts)
         return info
 
-    def _warm_up(self, update: Callable[..., Info], packed: Tensor, experts: Tensor | None) -> None:
-        # what a graph captures must have run before, on a stream that is not the default one
-        stream = torch.cuda.Stream(self.agent.device)
-        stream.wait_stream(torch.cuda.current_stream(self.agent.device))
-        with torch.cuda.stream(stream):
-            update_all(self.agent, packed[:2], None if experts is None else experts[:2], update)
-        torch.cuda.current_stream(self.agent.device).wait_stream(stream)
+    def _compile(self, before: dict[str, Any], packed: Tensor, experts: Tensor | None) -> None:
+        """Take compiled updates if they do what plain ones do; the agent stays as it was."""
+        update = compile_update(self.agent)
+        try:
+            update_all(self.agent, packed, experts, update)
+        except TorchDynamoException as error:
+            reason = str(error).strip().splitlines()[0].rstrip(".")
+            _warn(f"torch.compile does not work on this machine: {reason}. Training goes on without it.")
+        else:
+            quick = deepcopy(self.agent.state_dict())
+            self.agent.load_state_dict(before)
+            update_all(self.agent, packed, experts)
+            if _agree("compiled", before, self.agent.state_dict(), quick):
+                self.update = update
+        self.agent.load_state_dict(before)
 
-    def _capture(self, update: Callable[..., Info], packed: Tensor, experts: Tensor | None) -> None:
-        self.packed = packed.clone()
-        self.experts = None if experts is None else experts.clone()
+    def _capture(self, before: dict[str, Any], packed: Tensor, experts: Tensor | None) -> None:
+        """Take a graph of the loop that just ran if it ends where the loop did; the agent stays there."""
+        looped = deepcopy(self.agent.state_dict())
+        graph = CapturedLoop(self.agent, packed, experts, self.update)
+        self.agent.load_state_dict(before)
+        graph(packed, experts)
+        if _agree("graph", before, looped, self.agent.state_dict()):
+            self.graph = graph
+        self.agent.load_state_dict(looped)
+
+
+class CapturedLoop:
+    """A CUDA graph of `update_all` on batches like those given. Capturing leaves the agent changed."""
+
+    def __init__(self, agent: SAC | IPMD, packed: Tensor, experts: Tensor | None, update: Callable[..., Info]):
+        self.packed, self.experts = packed.clone(), None if experts is None else experts.clone()
+        # what a graph captures must have run before, on a stream that is not the default one
+        stream = torch.cuda.Stream(agent.device)
+        stream.wait_stream(torch.cuda.current_stream(agent.device))
+        with torch.cuda.stream(stream):
+            update_all(agent, packed[:2], None if experts is None else experts[:2], update)
+        torch.cuda.current_stream(agent.device).wait_stream(stream)
         self.graph = torch.cuda.CUDAGraph()
-        for generator in self.agent.generators:
+        for generator in agent.generators:
             self.graph.register_generator_state(generator)
         with torch.cuda.graph(self.graph):
-            self.info = update_all(self.agent, self.packed, self.experts, update)
+            self.info = update_all(agent, self.packed, self.experts, update)
 
-    def _replay(self, packed: Tensor, experts: Tensor | None) -> None:
-        assert self.graph is not None
+    def takes(self, packed: Tensor) -> bool:
+        """Whether these batches are as many and as large as the captured ones."""
+        return packed.shape == self.packed.shape
+
+    def __call__(self, packed: Tensor, experts: Tensor | None) -> Info:
+        """Replay on these batches; returns the last update's report, in tensors that the next call overwrites."""
         self.packed.copy_(packed)
-        if experts is not None and self.experts is not None:
+        if self.experts is not None and experts is not None:
             self.experts.copy_(experts)
         self.graph.replay()
+        return self.info
 
 
-def _first_line(error: TorchDynamoException) -> str:
-    return f"torch.compile does not work on this machine: {str(error).strip().splitlines()[0].rstrip('.')}."
+def _agree(way: str, before: dict[str, Any], expected: dict[str, Any], actual: dict[str, Any]) -> bool:
+    off = disagreement(before, expected, actual)
+    if off <= TOLERANCE[way]:
+        return True
+    name = {"compiled": "Compiled updates", "graph": "The CUDA graph of updates"}[way]
+    _warn(f"{name} and the loop disagree (by {off:.1%}): the loop goes on.")
+    return False
 
 
 def _warn(message: str) -> None:

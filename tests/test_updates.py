@@ -1,18 +1,21 @@
 """Updates of a collector batch: the loop is the agent's own updates; on CUDA the captured graph agrees with it."""
 
 import math
+import re
+import shutil
 from copy import deepcopy
+from functools import partial
 
 import pytest
 import torch
 from torch._dynamo.exc import TorchDynamoException
+from torch._dynamo.testing import CompileCounterWithBackend
 
 from rlopt.agents import IPMD, SAC
 from rlopt.config import IPMDConfig, SACConfig
-from rlopt.errors import UserError
 from rlopt.imitation import ExpertReplayBuffer
 from rlopt.transition import Transition
-from rlopt.updates import GraphedUpdates, disagreement, make_updates, sample_experts, update_all
+from rlopt.updates import Updates, disagreement, sample_experts, update_all
 
 O, A, S, B = 3, 1, 2, 16  # noqa: E741  (the shape letters)
 
@@ -60,7 +63,7 @@ def tensors(state):
 def test_the_loop_is_one_update_after_the_other():
     looped, stepped = make_agent("sac"), make_agent("sac")
     batches = packed(4)
-    make_updates(looped)(batches)
+    Updates(looped)(batches)
     for batch in batches:
         stepped.update(Transition.unpack(batch, O, A))
     for a, b in zip(tensors(looped.state_dict()), tensors(stepped.state_dict()), strict=True):
@@ -89,17 +92,76 @@ def test_disagreement_is_the_largest_share_of_a_tensors_way():
     assert math.isnan(disagreement(before, expected, broken))
 
 
+def train(agent, **how):
+    """20 updates, and how they were made."""
+    run = Updates(agent, **how)
+    for call in range(5):
+        run(packed(4, agent.device, seed=call))
+    return run
+
+
+def warnings(caplog):
+    return [record.message for record in caplog.records if record.name == "rlopt"]
+
+
 @pytest.mark.parametrize("kind", ["sac", "ipmd"])
-def test_compiled_and_plain_updates_agree(kind):
-    # what dynamo traces and where it stops is the same for every backend; this one needs no C compiler
-    torch.compiler.reset()
+def test_an_update_is_one_piece_of_code_to_the_compiler(kind, monkeypatch, caplog):
+    # every break in it would cost a tenth of a small update; this backend needs no C++ compiler
+    backend = CompileCounterWithBackend("aot_eager")
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))
     plain, compiled = make_agent(kind), make_agent(kind)
     before = deepcopy(plain.state_dict())
-    batches = packed(12)
-    experts = sample_experts(plain, 12)
-    update_all(plain, batches, experts)
-    update_all(compiled, batches, experts, torch.compile(compiled.update, backend="aot_eager"))
-    assert disagreement(before, plain.state_dict(), compiled.state_dict()) < 1e-4
+    train(plain)
+    assert train(compiled, compiled=True).update != compiled.update
+    assert warnings(caplog) == []
+    assert disagreement(before, plain.state_dict(), compiled.state_dict()) < 1e-3
+    assert backend.frame_count == 1
+
+
+@pytest.mark.skipif(shutil.which("c++") is None, reason="needs a C++ compiler")
+def test_compiled_and_plain_training_agree(caplog):
+    plain, compiled = make_agent("ipmd"), make_agent("ipmd")
+    before = deepcopy(plain.state_dict())
+    train(plain)
+    assert train(compiled, compiled=True).update != compiled.update
+    assert warnings(caplog) == []
+    assert disagreement(before, plain.state_dict(), compiled.state_dict()) < 0.01
+
+
+@pytest.mark.parametrize("kind", ["sac", "ipmd"])
+def test_looking_for_the_quickest_way_leaves_no_trace(kind, monkeypatch, assert_same_state):
+    monkeypatch.setattr(torch, "compile", lambda update: lambda *batches: update(*batches))
+    plain, checked = make_agent(kind), make_agent(kind)
+    train(plain)
+    assert train(checked, compiled=True).update != checked.update
+    assert_same_state(plain.state_dict(), checked.state_dict())
+
+
+def test_updates_that_do_something_else_are_not_used(monkeypatch, caplog, assert_same_state):
+    plain, checked = make_agent("sac"), make_agent("sac")
+    monkeypatch.setattr(torch, "compile", lambda update: lambda batch: update(batch.with_reward(batch.reward + 1)))
+    train(plain)
+    assert train(checked, compiled=True).update == checked.update
+    assert_same_state(plain.state_dict(), checked.state_dict())
+    (message,) = warnings(caplog)
+    assert re.fullmatch(r"Compiled updates and the loop disagree \(by \d+\.\d%\): the loop goes on\.", message)
+
+
+def test_a_machine_that_cannot_compile_goes_on_without(monkeypatch, caplog, assert_same_state):
+    def broken(update):
+        def fail(*batches):
+            raise TorchDynamoException("no C++ compiler found.\n\nmany more lines")
+
+        return fail
+
+    plain, checked = make_agent("sac"), make_agent("sac")
+    monkeypatch.setattr(torch, "compile", broken)
+    train(plain)
+    train(checked, compiled=True)
+    assert_same_state(plain.state_dict(), checked.state_dict())
+    assert warnings(caplog) == [
+        "torch.compile does not work on this machine: no C++ compiler found. Training goes on without it."
+    ]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -108,25 +170,12 @@ def test_compiled_and_plain_updates_agree(kind):
 def test_captured_and_eager_training_agree(kind, compiled, caplog):
     eager, graphed = make_agent(kind, "cuda"), make_agent(kind, "cuda")
     before = deepcopy(eager.state_dict())
-    run = GraphedUpdates(graphed, compiled=compiled)
+    run = Updates(graphed, compiled=compiled)
     for call in range(50):  # 200 updates
         batches = packed(4, "cuda", seed=call)
         update_all(eager, batches, sample_experts(eager, 4))
         run(batches)
     assert run.graph is not None
-    assert [record for record in caplog.records if record.name == "rlopt"] == []  # it did not fall back
+    assert warnings(caplog) == []  # it did not fall back
     off = disagreement(before, eager.state_dict(), graphed.state_dict())
     assert off < 0.01 if compiled else off < 1e-5
-
-
-def test_a_machine_that_cannot_compile_is_told_so(monkeypatch):
-    def broken(update):
-        def fail(*batches):
-            raise TorchDynamoException("no C++ compiler found.\n\nmany more lines")
-
-        return fail
-
-    monkeypatch.setattr(torch, "compile", broken)
-    expected = r"^torch.compile does not work on this machine: no C\+\+ compiler found\. Leave out --compile\.$"
-    with pytest.raises(UserError, match=expected):
-        make_updates(make_agent("sac"), compiled=True)(packed(1))

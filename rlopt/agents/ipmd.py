@@ -14,7 +14,7 @@ from torch import Tensor
 
 from rlopt import losses
 from rlopt.adam import Adam
-from rlopt.agents.common import ExpertSource, Info, polyak_update, uniform
+from rlopt.agents.common import ExpertSource, Info, polyak_update, standard_normal, uniform
 from rlopt.agents.sac import SAC
 from rlopt.config import IPMDConfig
 from rlopt.errors import UserError
@@ -128,13 +128,18 @@ class IPMD:
     def update(self, batch: Transition, expert: Transition | None = None) -> Info:
         """One gradient step of every seed on a batch `[S, B]` and, from the expert buffer unless given, expert data."""
         config = self.config
+        # first of all: compiled code cannot draw
+        noise = standard_normal((2, *batch.action.shape), self.sac.generator)
+        weight = uniform((*batch.reward.shape, 1), self.reward_generator)
+        if expert is None and self.needs_expert:
+            expert = Transition.unpack(self.sample_expert(1)[0], self.observation_size, self.action_size)
         self.num_updates += 1
         terminal_value: Tensor | float = 0.0
         info: Info = {}
         mixed = batch
         if not config.use_environment_reward:
             # reward step:  min_theta  E_pi[r] - E_expert[r] + psi(theta)
-            batch, expert, info = self.judge(batch, expert)
+            batch, expert, info = self.judge(batch, expert, weight)
             # critic and policy learn of the expert's states long before the policy gets there (SQIL, RLPD)
             mixed = batch if expert is None else batch.with_share_of(expert, config.expert_share)
             # what follows termination is the absorbing state, for ever
@@ -143,16 +148,18 @@ class IPMD:
         # policy evaluation, discounted or by the average-reward criterion:  y = r - rho + V(s')
         if config.average_reward:
             mixed = mixed.with_reward(mixed.reward - self.average_reward.unsqueeze(-1))
-        info |= self.sac.evaluate_policy(mixed, terminal_value, gamma=1.0 if config.average_reward else config.gamma)
+        info |= self.sac.evaluate_policy(
+            mixed, noise[0], terminal_value, gamma=1.0 if config.average_reward else config.gamma
+        )
 
         # policy improvement:  min_pi  E[ alpha log pi - min Q ] + (1/eta) KL(pi || pi_k)
         if config.inverse_eta > 0:
             with torch.no_grad():
                 mirror = self.mirror_actor(mixed.observation)
-            info |= self.sac.improve_policy(mixed.observation, mirror, config.inverse_eta)
+            info |= self.sac.improve_policy(mixed.observation, noise[1], mirror, config.inverse_eta)
             self.renew_mirror_policy()
         else:
-            info |= self.sac.improve_policy(mixed.observation)
+            info |= self.sac.improve_policy(mixed.observation, noise[1])
         polyak_update(self.sac.target_critic, self.sac.critic, config.tau)
 
         if config.average_reward:
@@ -161,7 +168,9 @@ class IPMD:
             self.average_reward.add_(_RUNNING_MEAN_RATE * error)
         return info
 
-    def judge(self, batch: Transition, expert: Transition | None) -> tuple[Transition, Transition | None, Info]:
+    def judge(
+        self, batch: Transition, expert: Transition | None, weight: Tensor
+    ) -> tuple[Transition, Transition | None, Info]:
         """Both batches with r_theta(s, a, s') in place of r, computed now and never stored, after a step of the reward.
 
         A frozen reward takes no step, and needs no expert.
@@ -170,17 +179,17 @@ class IPMD:
             with torch.no_grad():
                 x = self.reward_net.features(batch.observation, batch.action, batch.next_observation)
                 return batch.with_reward(self.reward_net(x)), None, {}
-        if expert is None:
-            packed = self.sample_expert(1)[0]
-            expert = Transition.unpack(packed, self.observation_size, self.action_size)
-        reward, expert_reward, info = self.improve_reward(batch, expert)
+        assert expert is not None
+        reward, expert_reward, info = self.improve_reward(batch, expert, weight)
         return batch.with_reward(reward), expert.with_reward(expert_reward), info
 
-    def improve_reward(self, batch: Transition, expert: Transition) -> tuple[Tensor, Tensor, Info]:
-        """One step of the reward networks; returns r_theta `[S, B]` of both batches, without a gradient."""
+    def improve_reward(self, batch: Transition, expert: Transition, weight: Tensor) -> tuple[Tensor, Tensor, Info]:
+        """One step of the reward networks; returns r_theta `[S, B]` of both batches, without a gradient.
+
+        `weight`, uniform, `[S, B, 1]`, says where between the two batches the gradient penalty takes its points.
+        """
         net, config = self.reward_net, self.config
         size = min(batch.reward.shape[1], expert.reward.shape[1]) // 2 or 1  # half a batch of points costs half as much
-        weight = uniform((self.num_seeds, size, 1), self.reward_generator)
         policy_x = net.features(batch.observation, batch.action, batch.next_observation)  # [S, B, F]
         expert_x = net.features(expert.observation, expert.action, expert.next_observation)
         rewards = net(torch.cat([policy_x, expert_x], dim=1))
@@ -193,7 +202,7 @@ class IPMD:
         }
 
         if config.gradient_penalty > 0:
-            x = losses.interpolate(policy_x[:, :size], expert_x[:, :size], weight)
+            x = losses.interpolate(policy_x[:, :size], expert_x[:, :size], weight[:, :size])
             penalty = losses.gradient_penalty(net.input_gradient(x), config.reward_slope)
             reward_loss = reward_loss + config.gradient_penalty * penalty
             info["gradient_penalty"] = penalty.detach()

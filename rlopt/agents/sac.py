@@ -61,20 +61,20 @@ class SAC:
 
     def update(self, batch: Transition) -> Info:
         """One gradient step of every seed on a batch `[S, B]`."""
-        info = self.evaluate_policy(batch)
-        info |= self.improve_policy(batch.observation)
+        noise = standard_normal((2, *batch.action.shape), self.generator)  # first of all: compiled code cannot draw
+        info = self.evaluate_policy(batch, noise[0])
+        info |= self.improve_policy(batch.observation, noise[1])
         polyak_update(self.target_critic, self.critic, self.config.tau)
         return info
 
     def evaluate_policy(
-        self, batch: Transition, terminal_value: Tensor | float = 0.0, gamma: float | None = None
+        self, batch: Transition, noise: Tensor, terminal_value: Tensor | float = 0.0, gamma: float | None = None
     ) -> Info:
-        """Critics towards y = r + gamma [ min_k Q'_k(s', a') - alpha log pi(a'|s') ], a' ~ pi(.|s').
+        """Critics towards y = r + gamma [ min_k Q'_k(s', a') - alpha log pi(a'|s') ], a' ~ pi(.|s') by `noise` `[S, B, A]`.
 
         Where the batch terminated, `terminal_value` (a number or `[S, B]`) stands in the brackets.
         """
         gamma = self.config.gamma if gamma is None else gamma
-        noise = standard_normal(batch.action.shape, self.generator)
         with torch.no_grad():
             mean, log_std = self.actor(batch.next_observation)
             next_action, next_log_prob = losses.sample_tanh_gaussian(mean, log_std, noise)
@@ -87,13 +87,14 @@ class SAC:
         self.critic_optimizer.minimize(critic_loss)
         return {"critic_loss": critic_loss.detach(), "q_mean": q.detach().mean((1, 2))}
 
-    def improve_policy(self, observation: Tensor, mirror: Gaussian | None = None, inverse_eta: float = 0.0) -> Info:
-        """Policies towards the soft greedy ones, and temperatures that hold their entropy at -A.
+    def improve_policy(
+        self, observation: Tensor, noise: Tensor, mirror: Gaussian | None = None, inverse_eta: float = 0.0
+    ) -> Info:
+        """Policies towards the soft greedy ones, their actions by `noise` `[S, B, A]`; temperatures hold their entropy at -A.
 
         With `mirror`, the policies pi_k of the last mirror step on the same observations, the loss has
         (1/eta) KL(pi || pi_k) added to it.
         """
-        noise = standard_normal((*observation.shape[:-1], self.action_size), self.generator)
         alpha = self.alpha
         mean, log_std = self.actor(observation)
         action, log_prob = losses.sample_tanh_gaussian(mean, log_std, noise)
