@@ -126,7 +126,7 @@ def train_online(
     compiled = config.compiles(agent.device)
     update = Updates(agent, cuda_graph=config.cuda_graph, compiled=compiled)
     if log is not None and compiled:
-        log.info("The first update is compiled, which takes up to a minute and makes the others faster (--no-compile leaves it out).")
+        log.info("At the first update all are compiled, which takes up to a minute (--no-compile leaves it out).")
     torch.manual_seed(config.seed + frames)  # the random warm-up's actions
     seeds = [seed + frames for seed in config.seeds]
     behavior = BehaviorPolicy(agent.policy, agent.num_seeds, seeds[0])

@@ -136,7 +136,7 @@ def parse() -> argparse.Namespace:
         type=lambda value: [int(number) for number in value.split(",")],
         help="of rlopt in training (default: 1,5,10)",
     )
-    parser.add_argument("--compile", action="store_true", help="measure rlopt's training with compiled updates, too")
+    parser.add_argument("--plain", action="store_true", help="measure rlopt's training with plain updates, too")
     choice("--precision", MATMUL_PRECISIONS, MATMUL_PRECISIONS[:1], "of rlopt's matrix products")
     parser.add_argument(
         "--envs",
@@ -220,13 +220,13 @@ def measure_training(args: argparse.Namespace, effort: Effort, env_id: str, size
     own = replace(settings, env_workers=args.env_workers)
     field = [
         (
-            f"rlopt S={seeds}{suffix(name)}{' compiled' * compiled}",
+            f"rlopt S={seeds}{suffix(name)}{'' if compiled == effort.compiled else ' plain'}",
             "rlopt",
             replace(own, num_seeds=seeds, matmul_precision=name, compiled=compiled),
         )
         for name in args.precision
         for seeds in args.num_seeds or SEEDS
-        for compiled in ([False, True] if args.compile else [False])
+        for compiled in ([effort.compiled, False] if args.plain and effort.compiled else [effort.compiled])
     ]
     for library in MODULES:
         if library != "rlopt":

@@ -33,6 +33,18 @@ def expert(make_batch):
 
 
 @pytest.fixture
+def noise():
+    """Of the policies' actions."""
+    return torch.randn(S, B, A, generator=torch.Generator().manual_seed(2))
+
+
+@pytest.fixture
+def weight():
+    """Of the points at which the reward's slope is measured."""
+    return torch.rand(S, B, 1, generator=torch.Generator().manual_seed(3))
+
+
+@pytest.fixture
 def targets(monkeypatch):
     """What `losses.critic_target` was given and answered: dicts with its arguments and "target"."""
     calls = []
@@ -93,10 +105,10 @@ def test_the_reward_is_the_one_before_the_reward_step(batch, expert, targets):
     torch.testing.assert_close(targets[0]["reward"], before)
 
 
-def test_the_reward_step_parts_expert_from_policy(batch, expert):
+def test_the_reward_step_parts_expert_from_policy(batch, expert, weight):
     agent = build(reward_learning_rate=1e-2)
     for _ in range(100):
-        *_, info = agent.improve_reward(batch, expert)
+        *_, info = agent.improve_reward(batch, expert, weight)
     assert (info["reward_expert"] > info["reward_policy"] + 0.1).all()
 
 
@@ -222,31 +234,31 @@ def linear_reward(agent, slope):
 
 
 @pytest.mark.parametrize(("slope", "penalty"), [(3.0, 4.0), (-3.0, 4.0), (1.0, 0.0), (0.5, 0.0)])
-def test_gradient_penalty_of_a_linear_reward(slope, penalty, batch, expert):
+def test_gradient_penalty_of_a_linear_reward(slope, penalty, batch, expert, weight):
     agent = build()
     linear_reward(agent, slope)
-    reward, expert_reward, info = agent.improve_reward(batch, expert)
+    reward, expert_reward, info = agent.improve_reward(batch, expert, weight)
     torch.testing.assert_close(reward, slope * batch.observation[..., 0], atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(expert_reward, slope * expert.observation[..., 0], atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(info["gradient_penalty"], torch.full((S,), penalty))
 
 
-def test_the_gradient_penalty_begins_at_the_slope_of_the_settings(batch, expert):
+def test_the_gradient_penalty_begins_at_the_slope_of_the_settings(batch, expert, weight):
     agent = build(reward_slope=2.0)
     linear_reward(agent, 3.0)
-    *_, info = agent.improve_reward(batch, expert)
+    *_, info = agent.improve_reward(batch, expert, weight)
     torch.testing.assert_close(info["gradient_penalty"], torch.full((S,), 0.25))  # (3/2 - 1)^2
 
 
-def test_the_gradient_penalty_flattens_the_reward(batch, expert):
+def test_the_gradient_penalty_flattens_the_reward(batch, expert, weight):
     slopes = {}
-    for weight in (0.0, 10.0):
-        agent = build(gradient_penalty=weight, reward_learning_rate=1e-2)
+    for penalty in (0.0, 10.0):
+        agent = build(gradient_penalty=penalty, reward_learning_rate=1e-2)
         linear_reward(agent, 3.0)
         for _ in range(150):
-            agent.improve_reward(batch, expert)
+            agent.improve_reward(batch, expert, weight)
         x = batch.observation.new_zeros(S, B, O + A)
-        slopes[weight] = agent.reward_net.input_gradient(x).norm(dim=-1).mean()
+        slopes[penalty] = agent.reward_net.input_gradient(x).norm(dim=-1).mean()
     assert slopes[10.0] < 1.2 < slopes[0.0]
 
 
@@ -283,14 +295,14 @@ def test_the_mirror_policy_is_renewed_at_every_period(batch, expert):
     assert renewed == [3, 6]
 
 
-def test_the_mirror_step_adds_the_kl_between_the_squashed_policies(batch):
+def test_the_mirror_step_adds_the_kl_between_the_squashed_policies(batch, noise):
     mirror_agent = build(seed=7)
     mirror = tuple(value.detach() for value in mirror_agent.actor(batch.observation))
     loss = {}
     for inverse_eta in (0.0, 2.0):
         agent = build()  # the same weights and noise
         mean, log_std = (value.detach() for value in agent.actor(batch.observation))
-        loss[inverse_eta] = agent.sac.improve_policy(batch.observation, mirror, inverse_eta)["policy_loss"]
+        loss[inverse_eta] = agent.sac.improve_policy(batch.observation, noise, mirror, inverse_eta)["policy_loss"]
 
     def kl(mean, log_std, old_mean, old_log_std):
         """E_pi[log pi(a) - log pi_k(a)], the integral over actions a = tanh u, by quadrature."""
@@ -352,13 +364,13 @@ def test_without_absorbing_states_nothing_follows_termination(settings, batch, t
     assert torch.equal(targets[0]["target"][ended], targets[0]["reward"][ended])
 
 
-def test_shares_of_ends_are_running_means_of_the_data(batch, expert):
+def test_shares_of_ends_are_running_means_of_the_data(batch, expert, weight):
     # 2 of 8 policy transitions end, 1 of 8 expert ones: 0.25 and 0.125 are where the means stay, and towards which they go
     policy_ends, expert_ends = (torch.tensor([[1.0] * count + [0.0] * (B - count)] * S) for count in (2, 1))
     agent = build()
     agent.policy_ends.copy_(torch.tensor([0.25, 0.0]))
     agent.expert_ends.copy_(torch.tensor([0.125, 1.0]))
-    agent.improve_reward(batch._replace(terminated=policy_ends), expert._replace(terminated=expert_ends))
+    agent.improve_reward(batch._replace(terminated=policy_ends), expert._replace(terminated=expert_ends), weight)
     assert agent.policy_ends[0].item() == pytest.approx(0.25)
     assert agent.expert_ends[0].item() == pytest.approx(0.125)
     assert 0 < agent.policy_ends[1].item() < 0.25
@@ -446,7 +458,7 @@ def test_critic_and_policy_learn_from_the_experts_share(batch, expert, targets, 
     seen = []
     improve = agent.sac.improve_policy
     monkeypatch.setattr(
-        agent.sac, "improve_policy", lambda observation: seen.append(observation) or improve(observation)
+        agent.sac, "improve_policy", lambda observation, noise: seen.append(observation) or improve(observation, noise)
     )
     net = agent.reward_net
     with torch.no_grad():

@@ -125,27 +125,27 @@ def batch(make_batch):
 
 
 @pytest.fixture(autouse=True)
-def _same_noise(monkeypatch):
+def noise(monkeypatch):
     """Both sides' standard normal noise is this one tensor."""
-    noise = torch.randn(BATCH, ACTION_SIZE, generator=torch.Generator().manual_seed(7))
-    monkeypatch.setattr("rlopt.agents.sac.standard_normal", lambda shape, generator: noise.view(shape))
+    noise = torch.randn(1, BATCH, ACTION_SIZE, generator=torch.Generator().manual_seed(7))
     monkeypatch.setattr(
         "torch.distributions.normal._standard_normal", lambda shape, dtype, device: noise.view(shape).to(dtype)
     )
+    return noise
 
 
-def test_critic_loss_and_gradient(agent, batch):
+def test_critic_loss_and_gradient(agent, batch, noise):
     module = sac_loss(agent)
     expected, _ = module.qvalue_v2_loss(as_tensordict(batch))
     expected_gradients = gradients_of(expected, module.qvalue_network_params)  # [K, out, in], [K, out], ...
 
     gradients = recorded_gradients(agent.critic_optimizer, agent.critic.mlp)
-    info = agent.evaluate_policy(batch)
+    info = agent.evaluate_policy(batch, noise)
     torch.testing.assert_close(info["critic_loss"], expected.detach().view(1))
     torch.testing.assert_close(gradients, list(expected_gradients), atol=1e-6, rtol=1e-4)
 
 
-def test_policy_and_temperature_loss_and_gradient(agent, batch, monkeypatch):
+def test_policy_and_temperature_loss_and_gradient(agent, batch, noise, monkeypatch):
     temperature_losses = []
     temperature_loss = losses.temperature_loss
 
@@ -160,7 +160,7 @@ def test_policy_and_temperature_loss_and_gradient(agent, batch, monkeypatch):
     (temperature_gradient,) = torch.autograd.grad(expected["loss_alpha"], module.log_alpha)
 
     gradients = recorded_gradients(agent.actor_optimizer, agent.actor.mlp)
-    info = agent.improve_policy(batch.observation)
+    info = agent.improve_policy(batch.observation, noise)
     torch.testing.assert_close(info["policy_loss"], expected["loss_actor"].detach().view(1))
     torch.testing.assert_close(info["entropy"], expected["entropy"].view(1))
     torch.testing.assert_close(temperature_losses[0].detach(), expected["loss_alpha"].detach().view(1))

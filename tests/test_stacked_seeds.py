@@ -43,15 +43,20 @@ def train(agent, batches, seeds=slice(None)):
 
 @pytest.fixture
 def share_noise(monkeypatch):
-    """A function of seeds: from then on they get their slices of noise `[S, ...]` that is the same at every call of it."""
+    """A function of seeds: from then on they get their slices of noise that is the same at every call of it."""
 
     def start(seeds):
         generator = torch.Generator().manual_seed(0)
-        for name, draw in [("sac.standard_normal", torch.randn), ("ipmd.uniform", torch.rand)]:
-            monkeypatch.setattr(
-                f"rlopt.agents.{name}",
-                lambda shape, own, draw=draw: draw(S, *shape[1:], generator=generator)[seeds],
-            )
+
+        def normal(shape, own):  # [2, S, B, A]
+            return torch.randn(2, S, *shape[2:], generator=generator)[:, seeds]
+
+        def uniform(shape, own):  # [S, B, 1]
+            return torch.rand(S, *shape[1:], generator=generator)[seeds]
+
+        monkeypatch.setattr("rlopt.agents.sac.standard_normal", normal)
+        monkeypatch.setattr("rlopt.agents.ipmd.standard_normal", normal)
+        monkeypatch.setattr("rlopt.agents.ipmd.uniform", uniform)
 
     return start
 

@@ -58,7 +58,7 @@ def main() -> None:
         frames=1_000_000_000,
         num_seeds=settings.num_seeds,
         env_workers=settings.env_workers,
-        compile=settings.compiled or None,
+        compile=settings.compiled,
         updates_per_frame=1.0,
         warmup_frames=settings.warmup_frames,
         buffer_size=settings.buffer_size,

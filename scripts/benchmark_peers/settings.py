@@ -22,8 +22,8 @@ class Settings:
     """Frames between two blocks of as many updates, where the contestant lets it be chosen."""
     matmul_precision: str = "float32"
     """rlopt alone has another."""
-    compiled: bool = False
-    """rlopt's updates, by torch.compile."""
+    compiled: bool = True
+    """rlopt's updates, by torch.compile, as in every long run."""
     env_workers: int = 0
     """Processes that step rlopt's environments, beside the one that trains."""
     device: str = "cpu"
@@ -46,6 +46,8 @@ class Effort:
     """Widths, and batch sizes."""
     copies: tuple[int, ...]
     """Of the environment, in the table of collection."""
+    compiled: bool = True
+    """rlopt's updates, which takes some 20 seconds for each of a table's rows."""
 
 
 FULL = Effort(
@@ -58,5 +60,12 @@ FULL = Effort(
     copies=(1, 5, 20, 64),
 )
 QUICK = Effort(
-    rounds=2, turn_seconds=0.2, warmup_frames=64, seconds=0.01, sweep_seeds=(1, 2), sweep_sizes=(64,), copies=(1, 5)
+    rounds=2,
+    turn_seconds=0.2,
+    warmup_frames=64,
+    seconds=0.01,
+    sweep_seeds=(1, 2),
+    sweep_sizes=(64,),
+    copies=(1, 5),
+    compiled=False,
 )

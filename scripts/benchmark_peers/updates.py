@@ -16,10 +16,13 @@ from rlopt.config import BCConfig, IPMDConfig, SACConfig
 from rlopt.devices import set_up_cpu
 from rlopt.imitation import ExpertReplayBuffer
 from rlopt.transition import Transition
+from rlopt.updates import sample_experts, update_all
 
 from .settings import Effort
 
 OBSERVATION_SIZE, ACTION_SIZE = 17, 6  # HalfCheetah-v5's
+BLOCK = 8
+"""Updates in a row, as those of a collector batch are."""
 
 
 def time_in_turn(steps: Mapping[Any, Callable[[], object]], effort: Effort) -> dict[Any, list[float]]:
@@ -54,22 +57,27 @@ def make_agents(num_seeds: int, batch_size: int, width: int, precision: str) -> 
     }
 
 
-def updates(agent: SAC | IPMD | BC, batch_size: int) -> Callable[[], object]:
-    """A function that does one update, with random batches that are packed as the replay buffer's."""
-    packed = torch.randn(8, agent.num_seeds, batch_size, 2 * OBSERVATION_SIZE + ACTION_SIZE + 2).clamp_(-1, 1)
+def updates(agent: SAC | IPMD | BC, batch_size: int, compiled: bool) -> Callable[[], object]:
+    """A function that does `BLOCK` updates with random batches, packed as the replay buffer's; BC is never compiled."""
+    packed = torch.randn(BLOCK, agent.num_seeds, batch_size, 2 * OBSERVATION_SIZE + ACTION_SIZE + 2).clamp_(-1, 1)
     packed[..., -1] = 0  # terminated
-    batches = itertools.cycle([Transition.unpack(batch, OBSERVATION_SIZE, ACTION_SIZE) for batch in packed])
-    return lambda: agent.update(next(batches))
+    if isinstance(agent, BC):
+        batches = [Transition.unpack(batch, OBSERVATION_SIZE, ACTION_SIZE) for batch in packed]
+        return lambda: [agent.update(batch) for batch in batches]
+    update = torch.compile(agent.update) if compiled else agent.update
+    return lambda: update_all(agent, packed, sample_experts(agent, BLOCK), update)
 
 
 def measure_sweep(precision: str, effort: Effort) -> Iterator[dict[str, Any]]:
     """Seconds per update of SAC, IPMD and BC for each width, batch size and S; the three take turns."""
     for width, batch_size, num_seeds in itertools.product(effort.sweep_sizes, effort.sweep_sizes, effort.sweep_seeds):
         set_up_cpu(num_seeds, batch_size, width)
+        torch.compiler.reset()  # the code of the sizes before is not wanted any more
         agents = make_agents(num_seeds, batch_size, width, precision)
-        times = time_in_turn({name: updates(agent, batch_size) for name, agent in agents.items()}, effort)
+        steps = {name: updates(agent, batch_size, effort.compiled) for name, agent in agents.items()}
+        times = time_in_turn(steps, effort)
         size = {"width": width, "batch_size": batch_size, "num_seeds": num_seeds, "precision": precision}
-        seconds = {f"{name}_seconds": values for name, values in times.items()}
+        seconds = {f"{name}_seconds": [value / BLOCK for value in values] for name, values in times.items()}
         yield size | {"threads": torch.get_num_threads()} | seconds
 
 
@@ -140,22 +148,24 @@ def measure_floor(precision: str, effort: Effort, batch_size: int, width: int) -
     products, side = sac_products(batch_size, width), 1024
     for num_seeds in (1, 5):
         set_up_cpu(num_seeds, batch_size, width)
+        torch.compiler.reset()
         large = torch.randn(side, side, dtype=torch.bfloat16 if precision == "bfloat16" else torch.float32)
         steps: dict[str, Callable[[], object]] = {
-            "update": updates(make_agents(num_seeds, batch_size, width, precision)["sac"], batch_size),
+            "update": updates(make_agents(num_seeds, batch_size, width, precision)["sac"], batch_size, effort.compiled),
             "products": multiply(products, num_seeds, large.dtype),
             "large": partial(torch.matmul, large, large),
         }
         seconds = {name: median(times) for name, times in time_in_turn(steps, effort).items()}
+        update_seconds = seconds["update"] / BLOCK
         gflop = num_seeds * sum(product.flop for product in products) / 1e9
         yield {
             "num_seeds": num_seeds,
             "precision": precision,
             "threads": torch.get_num_threads(),
             "gflop": gflop,
-            "update_seconds": seconds["update"],
+            "update_seconds": update_seconds,
             "products_seconds": seconds["products"],
-            "share_of_floor": seconds["products"] / seconds["update"],
+            "share_of_floor": seconds["products"] / update_seconds,
             "products_gflop_per_second": gflop / seconds["products"],
             "large_product_gflop_per_second": 2e-9 * side**3 / seconds["large"],
             "products": [product._asdict() for product in products],
