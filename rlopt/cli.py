@@ -51,7 +51,7 @@ def add_online_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--compile",
         action=argparse.BooleanOptionalAction,
-        help="fuse an update's small operations (default: on CUDA from 100,000 updates on)",
+        help="make one piece of code of each update (default: from 20,000 updates on, on CUDA from 100,000)",
     )
     group.add_argument("--matmul-precision", choices=MATMUL_PRECISIONS, help="of matrix products")
 
