@@ -594,6 +594,7 @@ ALL_ONLINE = {
     "--warmup-frames": ("300", "training_settings", "warmup_frames", 300),
     "--learning-rate": ("0.01", "agent_settings", "learning_rate", 0.01),
     "--hidden-size": ("32", "agent_settings", "hidden_sizes", (32, 32)),
+    "--critic-layer-norm": (None, "agent_settings", "critic_layer_norm", True),
     "--no-cuda-graph": (None, "training_settings", "cuda_graph", False),
     "--compile": (None, "training_settings", "compile", True),
     "--matmul-precision": ("bfloat16", "agent_settings", "matmul_precision", "bfloat16"),

@@ -48,7 +48,9 @@ class SAC:
         sizes = (observation_size, action_size, config.hidden_sizes, generators)
         precision = config.matmul_precision
         self.actor = Actor(*sizes, precision=precision).to(self.device)
-        self.critic = CriticEnsemble(*sizes, num_critics=config.num_critics, precision=precision).to(self.device)
+        self.critic = CriticEnsemble(
+            *sizes, num_critics=config.num_critics, precision=precision, layer_norm=config.critic_layer_norm
+        ).to(self.device)
         self.target_critic = deepcopy(self.critic).requires_grad_(False)
         initial = torch.full((num_seeds,), config.initial_alpha, device=self.device)
         self.log_alpha = initial.log().requires_grad_()  # [S]
