@@ -95,16 +95,16 @@ class Updates:
         update = compile_update(self.agent)
         try:
             update_all(self.agent, packed, experts, update)
-        except TorchDynamoException as error:
-            reason = str(error).strip().splitlines()[0].rstrip(".")
-            _warn(f"torch.compile does not work on this machine: {reason}. Training goes on without it.")
-        else:
             quick = deepcopy(self.agent.state_dict())
             self.agent.load_state_dict(before)
             update_all(self.agent, packed, experts)
             if _agree("compiled", before, self.agent.state_dict(), quick):
                 self.update = update
-        self.agent.load_state_dict(before)
+        except TorchDynamoException as error:
+            reason = str(error).strip().splitlines()[0].rstrip(".")
+            _warn(f"torch.compile does not work on this machine: {reason}. Training goes on without it.")
+        finally:
+            self.agent.load_state_dict(before)
 
     def _capture(self, before: dict[str, Any], packed: Tensor, experts: Tensor | None) -> None:
         """Take a graph of the loop that just ran if it ends where the loop did; the agent stays there."""
