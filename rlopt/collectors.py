@@ -16,6 +16,7 @@ from torchrl.envs import EnvBase, ParallelEnv
 
 from rlopt.agents.common import Policy
 from rlopt.envs import TorchEnv, as_seeds, env_seeds
+from rlopt.networks import Actor
 
 
 class BehaviorPolicy(TensorDictModuleBase):
@@ -33,11 +34,11 @@ class BehaviorPolicy(TensorDictModuleBase):
     in_keys = ("observation",)
     out_keys = ("action",)
 
-    def __init__(self, policy: Policy, num_seeds: int, seed: int):
+    def __init__(self, actor: Actor, num_seeds: int, seed: int):
         super().__init__()
-        self.followed = [*policy.actor.parameters()]
+        self.followed = [*actor.parameters()]
         on_cpu = all(parameter.is_cpu for parameter in self.followed)
-        self.actor = policy.actor if on_cpu else deepcopy(policy.actor).cpu()
+        self.actor = actor if on_cpu else deepcopy(actor).cpu()
         self.policy = Policy(self.actor)
         self.num_seeds = num_seeds
         self.generator = torch.Generator().manual_seed(seed)

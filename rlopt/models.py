@@ -14,7 +14,7 @@ from rlopt.checkpoint import load_safely, save_atomically
 from rlopt.config import BCConfig, IPMDConfig, SACConfig
 from rlopt.errors import UserError
 
-FORMAT, VERSION = "rlopt-model", 1
+FORMAT, VERSION = "rlopt-model", 2
 KINDS: dict[str, tuple[type, type]] = {"sac": (SAC, SACConfig), "ipmd": (IPMD, IPMDConfig), "bc": (BC, BCConfig)}
 
 TrainedAgent = SAC | IPMD | BC

@@ -129,7 +129,7 @@ def train_online(
         log.info("At the first update all are compiled, which takes up to a minute (--no-compile leaves it out).")
     torch.manual_seed(config.seed + frames)  # the random warm-up's actions
     seeds = [seed + frames for seed in config.seeds]
-    behavior = BehaviorPolicy(agent.policy, agent.num_seeds, seeds[0])
+    behavior = BehaviorPolicy(agent.actor, agent.num_seeds, seeds[0])
     collector = make_collector(
         env_id,
         behavior,

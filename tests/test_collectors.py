@@ -29,7 +29,7 @@ def collect(env_id, batches, agent=None, random_frames=0, seeds=SEEDS, between=l
     agent = agent or build(env_id)
     collector = make_collector(
         env_id,
-        BehaviorPolicy(agent.policy, len(seeds), seeds[0]),
+        BehaviorPolicy(agent.actor, len(seeds), seeds[0]),
         seeds=seeds,
         num_envs=E,
         steps_per_batch=T,
@@ -145,7 +145,7 @@ def test_a_policy_of_another_device_acts_as_it_was_at_the_last_refresh(counter_e
     # what decides is whether the parameters are on the CPU; here they only say that they are not
     agent = build(counter_env)
     monkeypatch.setattr(torch.nn.Parameter, "is_cpu", False, raising=False)
-    behavior = BehaviorPolicy(agent.policy, len(SEEDS), seed=0)
+    behavior = BehaviorPolicy(agent.actor, len(SEEDS), seed=0)
     step = TensorDict({"observation": torch.zeros(6, 3)}, batch_size=[6])
     act_always(agent, 1.0)
     behavior.refresh()

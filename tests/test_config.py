@@ -16,6 +16,7 @@ ONLINE = {
         "learning_rate": [0.0, -1e-3, float("nan"), float("inf")],
         "gamma": [0.0, 1.0, 1.5, float("nan")],
         "tau": [0.0, 1.1],
+        "policy_tau": [0.0, 1.1],
     },
     **{"initial_alpha": [0.0], "matmul_precision": ["float16"]},
 }

@@ -189,7 +189,7 @@ def test_demonstrations_are_the_deterministic_actions_of_the_best_policy(chain):
     assert about["seeds"] == [42, 43]
     assert about["best_seed"] in about["seeds"]
     best = about["seeds"].index(about["best_seed"])
-    agent.actor.load_state_dict(about["best_actor"])
+    agent.mean_actor.load_state_dict(about["best_actor"])
     torch.testing.assert_close(
         agent.policy(data.observation.expand(2, -1, -1))[best], data.action, atol=1e-5, rtol=1e-4
     )
@@ -594,6 +594,7 @@ ALL_ONLINE = {
     "--warmup-frames": ("300", "training_settings", "warmup_frames", 300),
     "--learning-rate": ("0.01", "agent_settings", "learning_rate", 0.01),
     "--hidden-size": ("32", "agent_settings", "hidden_sizes", (32, 32)),
+    "--policy-tau": ("0.01", "agent_settings", "policy_tau", 0.01),
     "--critic-layer-norm": (None, "agent_settings", "critic_layer_norm", True),
     "--no-cuda-graph": (None, "training_settings", "cuda_graph", False),
     "--compile": (None, "training_settings", "compile", True),

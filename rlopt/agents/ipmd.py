@@ -14,7 +14,7 @@ from torch import Tensor
 
 from rlopt import losses
 from rlopt.adam import Adam
-from rlopt.agents.common import ExpertSource, Info, polyak_update, standard_normal, uniform
+from rlopt.agents.common import ExpertSource, Info, standard_normal, uniform
 from rlopt.agents.sac import SAC
 from rlopt.config import IPMDConfig
 from rlopt.errors import UserError
@@ -160,7 +160,7 @@ class IPMD:
             self.renew_mirror_policy()
         else:
             info |= self.sac.improve_policy(mixed.observation, noise[1])
-        polyak_update(self.sac.target_critic, self.sac.critic, config.tau)
+        self.sac.renew_averages()
 
         if config.average_reward:
             # the soft average reward: rho <- rho + rate (E[r + alpha H] - rho)

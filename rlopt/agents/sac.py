@@ -52,6 +52,7 @@ class SAC:
             *sizes, num_critics=config.num_critics, precision=precision, layer_norm=config.critic_layer_norm
         ).to(self.device)
         self.target_critic = deepcopy(self.critic).requires_grad_(False)
+        self.mean_actor = deepcopy(self.actor).requires_grad_(False)
         initial = torch.full((num_seeds,), config.initial_alpha, device=self.device)
         self.log_alpha = initial.log().requires_grad_()  # [S]
 
@@ -59,14 +60,14 @@ class SAC:
         # the policy and its temperature never share a parameter, so one optimiser steps both
         self.actor_optimizer = Adam([*self.actor.parameters(), self.log_alpha], config.learning_rate)
         self.generator = torch.Generator(self.device).manual_seed(seed)
-        self.policy = Policy(self.actor)
+        self.policy = Policy(self.mean_actor)  # what is evaluated; the actor itself gathers experience
 
     def update(self, batch: Transition) -> Info:
         """One gradient step of every seed on a batch `[S, B]`."""
         noise = standard_normal((2, *batch.action.shape), self.generator)  # first of all: compiled code cannot draw
         info = self.evaluate_policy(batch, noise[0])
         info |= self.improve_policy(batch.observation, noise[1])
-        polyak_update(self.target_critic, self.critic, self.config.tau)
+        self.renew_averages()
         return info
 
     def evaluate_policy(
@@ -107,6 +108,11 @@ class SAC:
         self.actor_optimizer.minimize(policy_loss + temperature_loss)
         return {"policy_loss": policy_loss.detach(), "alpha": alpha, "entropy": -log_prob.detach().mean(-1)}
 
+    def renew_averages(self) -> None:
+        """The target critics and the policies that are evaluated follow what was learned."""
+        polyak_update(self.target_critic, self.critic, self.config.tau)
+        polyak_update(self.mean_actor, self.actor, self.config.policy_tau)
+
     @property
     def generators(self) -> list[torch.Generator]:
         """What an update draws from."""
@@ -121,6 +127,7 @@ class SAC:
         """Everything that training goes on from; tensors and primitives only."""
         return {
             "actor": self.actor.state_dict(),
+            "mean_actor": self.mean_actor.state_dict(),
             "critic": self.critic.state_dict(),
             "target_critic": self.target_critic.state_dict(),
             "log_alpha": self.log_alpha.detach(),
@@ -131,7 +138,7 @@ class SAC:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` returned."""
-        for name in ("actor", "critic", "target_critic", "critic_optimizer", "actor_optimizer"):
+        for name in ("actor", "mean_actor", "critic", "target_critic", "critic_optimizer", "actor_optimizer"):
             getattr(self, name).load_state_dict(state[name])
         with torch.no_grad():
             self.log_alpha.copy_(state["log_alpha"])

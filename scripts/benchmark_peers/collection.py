@@ -43,7 +43,7 @@ def measure_collection(env_id: str, effort: Effort) -> Iterator[dict[str, Any]]:
     collectors = {
         copies: make_collector(
             env_id,
-            BehaviorPolicy(agent.policy, num_seeds=1, seed=0),
+            BehaviorPolicy(agent.actor, num_seeds=1, seed=0),
             seeds=[0],
             num_envs=copies,
             steps_per_batch=steps_per_batch,
