@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+import rlopt.training
 from rlopt.agents import BC, IPMD, SAC
 from rlopt.checkpoint import load_safely
 from rlopt.collectors import make_collector
@@ -144,6 +145,19 @@ def test_returns_are_those_of_the_trained_policy():
     assert history.x == [200]
     expected = evaluate(agent.policy, "Pendulum-v1", num_seeds=S, episodes=2).mean(1)
     np.testing.assert_allclose(history.returns[0], expected, rtol=1e-5)
+
+
+def test_the_actor_gathers_experience_and_its_mean_is_evaluated(counter_env, monkeypatch):
+    agent, evaluated, acting = sac(), [], []
+    behavior = rlopt.training.BehaviorPolicy
+    monkeypatch.setattr(
+        "rlopt.training.BehaviorPolicy", lambda actor, *args: acting.append(actor) or behavior(actor, *args)
+    )
+    train_online(
+        agent, counter_env, settings(), evaluator=lambda policy: evaluated.append(policy.actor) or np.zeros((S, 1))
+    )
+    assert acting == [agent.actor]
+    assert set(evaluated) == {agent.mean_actor}
 
 
 def test_training_is_reproducible(counter_env, assert_same_state):
