@@ -164,6 +164,46 @@ def test_a_machine_that_cannot_compile_goes_on_without(monkeypatch, caplog, asse
     ]
 
 
+class PretendedGraph:
+    """Stands where a captured loop stands, on the CPU; capturing and, if it is `wrong`, replaying do something else."""
+
+    wrong = False
+
+    def __init__(self, agent, packed, experts, update):
+        self.agent, self.shape, self.update = agent, packed.shape, update
+        self.replays = 0
+        update_all(agent, packed[:2], None if experts is None else experts[:2], update)
+
+    def takes(self, packed):
+        return packed.shape == self.shape
+
+    def __call__(self, packed, experts):
+        self.replays += 1
+        return update_all(self.agent, packed * 0.5 if self.wrong else packed, experts, self.update)
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+@pytest.mark.parametrize("kind", ["sac", "ipmd"])
+def test_a_graph_is_used_if_it_does_what_the_loop_does(kind, wrong, monkeypatch, caplog, assert_same_state):
+    monkeypatch.setattr("rlopt.updates.CapturedLoop", PretendedGraph)
+    monkeypatch.setattr(PretendedGraph, "wrong", wrong)
+    plain, graphed = make_agent(kind), make_agent(kind)
+    run = Updates(graphed)
+    run.cuda_graph = True  # as on a GPU
+    train(plain)
+    for call in range(5):
+        run(packed(4, seed=call))
+    assert_same_state(plain.state_dict(), graphed.state_dict())
+    if wrong:
+        assert run.graph is None
+        assert re.fullmatch(r"The CUDA graph and the loop disagree \(by .+%\): the loop is used\.", *warnings(caplog))
+    else:
+        assert run.graph.replays == 5  # at the comparison, and at every call but the first
+        assert warnings(caplog) == []
+        run(packed(3))  # another number of updates is no case for the graph
+        assert run.graph.replays == 5
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("kind", ["sac", "ipmd"])
