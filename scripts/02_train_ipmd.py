@@ -15,6 +15,7 @@ def main() -> None:
     parser.add_argument("--subsample", type=int, default=1, help="keep every n-th transition of a demonstration")
     parser.add_argument("--noise", type=float, default=0.0, help="standard deviation of noise on the expert's actions")
     parser.add_argument("--reward-inputs", choices=("s", "sa", "sas", "ss"), help="what the reward may look at")
+    parser.add_argument("--reward-slope", type=float, help="the steepest reward, per unit of its standardised input")
     parser.add_argument(
         "--expert-share", type=float, help="share of expert transitions that critic and policy learn from"
     )
@@ -27,7 +28,8 @@ def main() -> None:
     from rlopt.pipeline import train_ipmd
 
     settings = online_settings(args)
-    for name in ("expert_batch_size", "reward_inputs", "expert_share", "inverse_eta", "average_reward"):
+    own = ("expert_batch_size", "reward_inputs", "reward_slope", "expert_share", "inverse_eta", "average_reward")
+    for name in own:
         if getattr(args, name) is not None:
             settings["agent_settings"][name] = getattr(args, name)
     result = train_ipmd(

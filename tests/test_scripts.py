@@ -634,6 +634,7 @@ ALL = {
         "--frames": ("9", None, "frames", 9),
         "--expert-batch-size": ("11", "agent_settings", "expert_batch_size", 11),
         "--reward-inputs": ("ss", "agent_settings", "reward_inputs", "ss"),
+        "--reward-slope": ("0.25", "agent_settings", "reward_slope", 0.25),
         "--expert-share": ("0.5", "agent_settings", "expert_share", 0.5),
         "--inverse-eta": ("0.5", "agent_settings", "inverse_eta", 0.5),
         "--average-reward": (None, "agent_settings", "average_reward", True),
