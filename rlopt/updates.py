@@ -71,13 +71,13 @@ class Updates:
         self.update: Callable[..., Info] = agent.update
         self.graph: CapturedLoop | None = None
         self.compiled, self.cuda_graph = compiled, cuda_graph and agent.device.type == "cuda"
-        self.started = False
+        self.searching = self.compiled or self.cuda_graph
 
     def __call__(self, packed: Tensor) -> Info:
         """Update with each of `packed` `[U, S, B, D]`; a graph's report is overwritten by the next call."""
         experts = sample_experts(self.agent, len(packed))
-        if not self.started:
-            self.started = True
+        if self.searching:
+            self.searching = False
             return self._first_call(packed, experts)
         if self.graph is not None and self.graph.takes(packed):
             return self.graph(packed, experts)
@@ -86,7 +86,7 @@ class Updates:
     def _first_call(self, packed: Tensor, experts: Tensor | None) -> Info:
         before = deepcopy(self.agent.state_dict())
         if self.compiled:
-            self._compile(before, packed[:_COMPARED_UPDATES], None if experts is None else experts[:_COMPARED_UPDATES])
+            self._compile(before, *_first_batches(packed, experts, _COMPARED_UPDATES))
         info = update_all(self.agent, packed, experts, self.update)
         if self.cuda_graph:
             self._capture(before, packed, experts)
@@ -134,7 +134,7 @@ class CapturedLoop:
         stream = torch.cuda.Stream(agent.device)
         stream.wait_stream(torch.cuda.current_stream(agent.device))
         with torch.cuda.stream(stream):
-            update_all(agent, packed[:2], None if experts is None else experts[:2], update)
+            update_all(agent, *_first_batches(packed, experts, 2), update)
         torch.cuda.current_stream(agent.device).wait_stream(stream)
         self.graph = torch.cuda.CUDAGraph()
         for generator in agent.generators:
@@ -153,6 +153,10 @@ class CapturedLoop:
             self.experts.copy_(experts)
         self.graph.replay()
         return self.info
+
+
+def _first_batches(packed: Tensor, experts: Tensor | None, count: int) -> tuple[Tensor, Tensor | None]:
+    return packed[:count], None if experts is None else experts[:count]
 
 
 def _warn(message: str) -> None:

@@ -114,7 +114,7 @@ def test_an_update_is_one_piece_of_code_to_the_compiler(kind, monkeypatch, caplo
     train(plain)
     assert train(compiled, compiled=True).update != compiled.update
     assert warnings(caplog) == []
-    assert disagreement(before, plain.state_dict(), compiled.state_dict()) < 1e-3
+    assert disagreement(before, plain.state_dict(), compiled.state_dict()) < 1e-4
     assert backend.frame_count == 1
 
 
@@ -189,7 +189,7 @@ def test_a_graph_is_used_if_it_does_what_the_loop_does(kind, wrong, monkeypatch,
     monkeypatch.setattr(PretendedGraph, "wrong", wrong)
     plain, graphed = make_agent(kind), make_agent(kind)
     run = Updates(graphed)
-    run.cuda_graph = True  # as on a GPU
+    run.cuda_graph = run.searching = True  # as on a GPU
     train(plain)
     for call in range(5):
         run(packed(4, seed=call))
