@@ -293,8 +293,10 @@ def preset(env_id: str) -> Preset:
 ConfigType = TypeVar("ConfigType")
 
 
-def configure(kind: Callable[..., ConfigType], env_id: str, **overrides: Any) -> ConfigType:
-    """`kind` (a config class) from the environment's preset, then `overrides` that are not None.
+def configure(
+    kind: Callable[..., ConfigType], env_id: str, settings: Mapping[str, Any] | None = None, **overrides: Any
+) -> ConfigType:
+    """`kind` (a config class) from the environment's preset, then `settings`, then `overrides`; None overrides nothing.
 
     Raises UserError for a field that `kind` does not have.
     """
@@ -305,7 +307,7 @@ def configure(kind: Callable[..., ConfigType], env_id: str, **overrides: Any) ->
         BCConfig: chosen.bc,
         TrainingConfig: chosen.training,
     }
-    given = {name: value for name, value in overrides.items() if value is not None}
+    given = {name: value for part in (settings or {}, overrides) for name, value in part.items() if value is not None}
     known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
     unknown = sorted(set(given) - known)
     _require(

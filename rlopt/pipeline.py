@@ -78,12 +78,10 @@ def collect_expert_data(
     require_positive(episodes=episodes)
     if reward is None:
         check_writable(Path(save_dir) / env_id)
-    training = configure(
-        TrainingConfig, env_id, **{**(training_settings or {}), "frames": frames, "num_seeds": num_seeds, "seed": seed}
-    )
+    training = configure(TrainingConfig, env_id, training_settings, frames=frames, num_seeds=num_seeds, seed=seed)
     agent: SAC | IPMD
     if reward is None:
-        config = configure(SACConfig, env_id, **(agent_settings or {}))
+        config = configure(SACConfig, env_id, agent_settings)
         agent = SAC(config, spec.observation_size, spec.action_size, num_seeds=num_seeds, seed=seed, device=device)
     else:
         agent = frozen_reward_agent(
@@ -155,10 +153,8 @@ def train_ipmd(
     data = prepare_demonstrations(expert_data, env_id, demos, subsample, noise)
     env_id = env_id or data.env_id
     check_whole_episode(env_id, frames)
-    training = configure(
-        TrainingConfig, env_id, **{**(training_settings or {}), "frames": frames, "num_seeds": num_seeds, "seed": seed}
-    )
-    config = configure(IPMDConfig, env_id, **(agent_settings or {}))
+    training = configure(TrainingConfig, env_id, training_settings, frames=frames, num_seeds=num_seeds, seed=seed)
+    config = configure(IPMDConfig, env_id, agent_settings)
     agent = IPMD(config, data.observation_size, data.action_size, num_seeds=num_seeds, seed=seed, device=device)
     agent.set_expert_buffer(ExpertReplayBuffer(data, device=device, seed=seed))
 
@@ -293,7 +289,7 @@ def compare_methods(
     check_whole_episode(env_id, ipmd_frames, "--ipmd-frames")
     require_positive(bc_epochs=bc_epochs, num_seeds=num_seeds, demos=demos)
     for frames in (expert_frames, ipmd_frames):
-        configure(TrainingConfig, env_id, **{**(training_settings or {}), "frames": frames, "num_seeds": num_seeds})
+        configure(TrainingConfig, env_id, training_settings, frames=frames, num_seeds=num_seeds)
     if expert_data is not None:
         prepare_demonstrations(expert_data, env_id, demos, 1, 0.0)
     check_writable(directory)

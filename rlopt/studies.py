@@ -108,12 +108,10 @@ def study_demonstrations(
     directory = Path(save_dir) / env_id
     check_writable(directory)
     total = num_seeds * len(counts)
-    training = configure(
-        TrainingConfig, env_id, **{**(training_settings or {}), "frames": frames, "num_seeds": total, "seed": seed}
-    )
+    training = configure(TrainingConfig, env_id, training_settings, frames=frames, num_seeds=total, seed=seed)
     buffers = [ExpertReplayBuffer(cell, device=device, seed=seed + i) for i, cell in enumerate(cells)]
     experts = GroupedExperts(buffers, num_seeds)
-    config = configure(IPMDConfig, env_id, **(agent_settings or {}))
+    config = configure(IPMDConfig, env_id, agent_settings)
     settings = {"env": env_id, "device": str(device), "counts": counts, "agent": config, "training": training}
 
     returns: dict[str, np.ndarray] = {}
@@ -208,10 +206,8 @@ def run_ablations(
     check_whole_episode(env_id, frames)
     directory = Path(save_dir) / env_id
     check_writable(directory)
-    training = configure(
-        TrainingConfig, env_id, **{**(training_settings or {}), "frames": frames, "num_seeds": num_seeds, "seed": seed}
-    )
-    configs = {name: configure(IPMDConfig, env_id, **{**(agent_settings or {}), **ABLATIONS[name]}) for name in names}
+    training = configure(TrainingConfig, env_id, training_settings, frames=frames, num_seeds=num_seeds, seed=seed)
+    configs = {name: configure(IPMDConfig, env_id, agent_settings, **ABLATIONS[name]) for name in names}
     shared = to_json({"training": training, "demos": demos, "expert_return": data.expert_return})
     finished = FinishedStages(directory / "ablations.pt", shared)
 

@@ -128,6 +128,8 @@ def test_presets_apply(known_preset):
 def test_overrides_beat_presets_and_none_means_not_given(known_preset):
     chosen = configure(IPMDConfig, known_preset, batch_size=99, gamma=None, tau=0.1)
     assert chosen == IPMDConfig(batch_size=99, gamma=0.5, value_regularizer=0.25, tau=0.1)
+    chosen = configure(SACConfig, known_preset, {"batch_size": 3, "tau": 0.2, "gamma": None}, batch_size=99, tau=None)
+    assert chosen == SACConfig(batch_size=99, gamma=0.5, tau=0.2)
 
 
 def test_an_environment_without_a_preset_gets_the_general_one():

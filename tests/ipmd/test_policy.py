@@ -1,0 +1,194 @@
+"""What IPMD's critic and policy make of a reward: mirror step, absorbing states and average reward, each on its own."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.integrate import quad
+
+from rlopt import losses
+
+from .shared import A, B, O, S, build, constant_reward
+
+
+@pytest.fixture
+def noise():
+    """Of the policies' actions."""
+    return torch.randn(S, B, A, generator=torch.Generator().manual_seed(2))
+
+
+# ------------------------------------------------------------------------------------------------------- mirror step
+
+
+def test_the_mirror_policy_is_renewed_at_every_period(batch, expert):
+    agent = build(inverse_eta=1.0, mirror_period=3)
+
+    def weights(actor):
+        return torch.cat([parameter.detach().flatten() for parameter in actor.parameters()]).clone()
+
+    renewed, mirror = [], weights(agent.mirror_actor)
+    assert torch.equal(mirror, weights(agent.actor))
+    for number in range(1, 8):
+        agent.update(batch, expert)
+        if torch.equal(weights(agent.mirror_actor), weights(agent.actor)):
+            renewed.append(number)
+        else:
+            assert torch.equal(weights(agent.mirror_actor), mirror)
+        mirror = weights(agent.mirror_actor)
+    assert renewed == [3, 6]
+
+
+def test_the_mirror_step_adds_the_kl_between_the_squashed_policies(batch, noise):
+    mirror_agent = build(seed=7)
+    mirror = tuple(value.detach() for value in mirror_agent.actor(batch.observation))
+    loss = {}
+    for inverse_eta in (0.0, 2.0):
+        agent = build()  # the same weights and noise
+        mean, log_std = (value.detach() for value in agent.actor(batch.observation))
+        loss[inverse_eta] = agent.sac.improve_policy(batch.observation, noise, mirror, inverse_eta)["policy_loss"]
+
+    def kl(mean, log_std, old_mean, old_log_std):
+        """E_pi[log pi(a) - log pi_k(a)], the integral over actions a = tanh u, by quadrature."""
+
+        def log_density(u, mean, log_std):
+            z = (u - mean) / math.exp(log_std)
+            return -0.5 * z * z - log_std - 0.5 * math.log(2 * math.pi) - math.log(1 - math.tanh(u) ** 2)
+
+        def integrand(action):
+            u = math.atanh(action)
+            log_p = log_density(u, mean, log_std)
+            return math.exp(log_p) * (log_p - log_density(u, old_mean, old_log_std))
+
+        return quad(integrand, -1 + 1e-12, 1 - 1e-12, limit=200)[0]
+
+    columns = [value.squeeze(-1).double().numpy() for value in (mean, log_std, *mirror)]  # [S, B]
+    numerical = np.vectorize(kl)(*columns).mean(1)
+    assert (numerical > 1e-3).all()
+    np.testing.assert_allclose((loss[2.0] - loss[0.0]).numpy(), 2 * numerical, rtol=1e-3)
+
+
+def test_a_large_inverse_eta_holds_the_policy_back(batch, expert):
+    moved = {}
+    for inverse_eta in (0.0, 100.0):
+        agent = build(inverse_eta=inverse_eta, mirror_period=1_000, learning_rate=1e-2)
+        start = [value.detach() for value in agent.actor(batch.observation)]
+        for _ in range(30):
+            agent.update(batch, expert)
+        now = agent.actor(batch.observation)
+        moved[inverse_eta] = losses.gaussian_kl(*now, *start).mean().item()
+    assert moved[100.0] < 0.1 * moved[0.0]
+
+
+# -------------------------------------------------------------------------------------------------- absorbing states
+
+
+def test_a_terminating_step_leads_to_the_absorbing_state(batch, targets):
+    # gamma = 0.9: horizon 9. Ends 1/9 (expert) and 1/27 (policy) hold 1/2 and 1/4 of the occupancies;
+    # lambda = 0.5: r_abs = (1/2 - 1/4) / (0.5 * 3/4) = 2/3, gamma r_abs / (1 - gamma) = 9 * 2/3 = 6.
+    # Seed 1's expert never ends: r_abs = -2, and 9 * -2 = -18.
+    agent = build(freeze_reward=True)
+    agent.expert_ends.copy_(torch.tensor([1 / 9, 0.0]))
+    agent.policy_ends.copy_(torch.tensor([1 / 27, 0.1]))
+    agent.update(batch)
+    reward, target = targets[0]["reward"], targets[0]["target"]
+    ended = batch.terminated > 0
+    assert ended.any(1).all()
+    worth = torch.tensor([[6.0], [-18.0]])
+    torch.testing.assert_close(target[ended], (reward + worth)[ended], atol=1e-4, rtol=1e-5)
+    bootstrap = reward + 0.9 * targets[0]["next_value"]
+    torch.testing.assert_close(target[~ended], bootstrap[~ended])
+
+
+@pytest.mark.parametrize("settings", [{"absorbing_states": False}, {"use_environment_reward": True}])
+def test_without_absorbing_states_nothing_follows_termination(settings, batch, targets):
+    agent = build(freeze_reward=True, **settings)
+    agent.update(batch)
+    ended = batch.terminated > 0
+    assert torch.equal(targets[0]["target"][ended], targets[0]["reward"][ended])
+
+
+def test_shares_of_ends_are_running_means_of_the_data(batch, expert, weight):
+    # 2 of 8 policy transitions end, 1 of 8 expert ones: 0.25 and 0.125 are where the means stay, and towards which they go
+    policy_ends, expert_ends = (torch.tensor([[1.0] * count + [0.0] * (B - count)] * S) for count in (2, 1))
+    agent = build()
+    agent.policy_ends.copy_(torch.tensor([0.25, 0.0]))
+    agent.expert_ends.copy_(torch.tensor([0.125, 1.0]))
+    agent.improve_reward(batch._replace(terminated=policy_ends), expert._replace(terminated=expert_ends), weight)
+    assert agent.policy_ends[0].item() == pytest.approx(0.25)
+    assert agent.expert_ends[0].item() == pytest.approx(0.125)
+    assert 0 < agent.policy_ends[1].item() < 0.25
+    assert 0.125 < agent.expert_ends[1].item() < 1
+
+
+# A task of two states: alive, where action 0 goes on and action 1 ends the episode, and what follows the end.
+# gamma = 0.9, lambda = 0.5: learned rewards lie within +-2.
+GAMMA, REGULARIZER, HORIZON = 0.9, 0.5, 9.0
+
+
+def better_action(reward, terminal_value):
+    """Value iteration with the library's target: which of the two actions a learner comes to prefer."""
+    q = torch.zeros(2, dtype=torch.float64)
+    terminated = torch.tensor([0.0, 1.0])
+    for _ in range(500):
+        q = losses.critic_target(reward, terminated, q.max().expand(2), GAMMA, terminal_value)
+    return ("go on", "end")[int(q.argmax())], q
+
+
+@pytest.mark.parametrize(
+    ("reward", "expert_ends", "policy_ends", "naive", "right"),
+    [
+        # The expert lives for ever and each step looks slightly bad: -0.2 for ever is -2, so to die at -0.2 looks better.
+        # r_abs = -1/lambda = -2 makes death worth -0.2 + 9 * -2 = -18.2.
+        (-0.2, 0.0, 0.05, "end", "go on"),
+        # The expert ends (it reaches a goal) and each step looks slightly good: 0.2 for ever is 2, so a learner that gets
+        # 0.2 for the goal never goes there. r_abs = 1/lambda = 2 makes the goal worth 0.2 + 9 * 2 = 18.2.
+        (0.2, 0.1, 0.0, "go on", "end"),
+    ],
+)
+def test_absorbing_states_undo_the_bias_of_a_terminal_value_of_zero(reward, expert_ends, policy_ends, naive, right):
+    rewards = torch.full((2,), reward, dtype=torch.float64)
+    assert better_action(rewards, 0.0)[0] == naive
+    ends = (torch.tensor([share], dtype=torch.float64) for share in (expert_ends, policy_ends))
+    r_abs = losses.absorbing_reward(*ends, HORIZON, REGULARIZER).item()
+    action, q = better_action(rewards, r_abs / (1 - GAMMA))
+    assert action == right
+    assert q[1].item() == pytest.approx(math.copysign(18.2, reward))
+
+
+# ---------------------------------------------------------------------------------------------------- average reward
+
+
+def test_average_reward_has_no_discount_and_a_baseline(batch, targets):
+    agent = build(average_reward=True, freeze_reward=True)
+    constant_reward(agent, 0.7)
+    agent.average_reward.copy_(torch.tensor([0.5, -1.0]))
+    agent.update(batch)
+    assert targets[0]["gamma"] == 1.0
+    # r - rho = 0.7 - 0.5 and 0.7 + 1
+    torch.testing.assert_close(targets[0]["reward"], torch.tensor([[0.2], [1.7]]).expand(S, B))
+    goes_on = batch.terminated == 0
+    undiscounted = (targets[0]["reward"] + targets[0]["next_value"])[goes_on]
+    torch.testing.assert_close(targets[0]["target"][goes_on], undiscounted)
+
+
+def test_the_running_mean_becomes_the_soft_average_reward(make_batch):
+    # A policy that hardly learns, N(0, 1) before the tanh, has the entropy log sqrt(2 pi e) + E[log(1 - tanh(u)^2)]
+    # = 1.418939 - 0.749134 = 0.669804. With a constant reward of 0.7 and alpha = 0.5, rho = 0.7 + 0.5 * 0.669804 = 1.0349.
+    def log_jacobian(u):
+        return math.exp(-u * u / 2) / math.sqrt(2 * math.pi) * 2 * math.log(1 / math.cosh(u))
+
+    entropy = 0.5 * math.log(2 * math.pi * math.e) + quad(log_jacobian, -30, 30)[0]
+    assert entropy == pytest.approx(0.669804, abs=1e-6)
+    agent = build(average_reward=True, freeze_reward=True, initial_alpha=0.5, learning_rate=1e-12)
+    constant_reward(agent, 0.7)
+    for parameter in agent.actor.mlp.layers[-1].parameters():
+        parameter.data.zero_()
+    # log_std = -5 + 3.5 (tanh(raw) + 1) = 0 at tanh(raw) = 3/7
+    agent.actor.mlp.layers[-1].bias.data[..., 1] = math.atanh(3 / 7)
+    soft_average = 0.7 + 0.5 * entropy
+    agent.average_reward.copy_(torch.tensor([soft_average - 0.2, soft_average + 0.2]))
+    batch = make_batch(S, 64, O, A)
+    for _ in range(500):  # a running mean of rate 0.005: 0.2 (1 - 0.005)^500 = 0.016 is left
+        agent.update(batch)
+    torch.testing.assert_close(agent.average_reward, torch.full((S,), soft_average), atol=0.03, rtol=0)

@@ -1,0 +1,89 @@
+"""Scripts that ran, a place to call them in, and how a command line is called or refused."""
+
+import runpy
+import shutil
+import sys
+
+import matplotlib
+import pytest
+
+from rlopt import pipeline
+from rlopt.imitation.demonstrations import save_demonstrations
+
+from .shared import BC, COLLECT, EXPERT, FRAMES, IPMD, SCRIPTS, SMALL, run
+from .shared_errors import demonstrations, files
+
+
+@pytest.fixture(scope="session")
+def chain(tmp_path_factory):
+    """01 and 02 from the root of a folder with the scripts in it, 03 from `scripts/`, with W&B on and nobody logged in."""
+    root = tmp_path_factory.mktemp("project")
+    (root / "scripts").mkdir()
+    for script in (COLLECT, IPMD, BC):
+        shutil.copy(SCRIPTS / script, root / "scripts")
+    finished = {
+        "sac": run(f"scripts/{COLLECT}", *SMALL, "--frames", FRAMES, "--episodes", 3, "--no-wandb", cwd=root),
+        "ipmd": run(
+            *(f"scripts/{IPMD}", EXPERT, *SMALL, "--frames", FRAMES, "--demos", 2, "--expert-batch-size", 32),
+            *("--device", "cpu", "--no-wandb"),
+            cwd=root,
+        ),
+        "bc": run(
+            *(BC, f"../{EXPERT}", "--epochs", 2, "--num-seeds", 2, "--device", "cpu"),
+            cwd=root / "scripts",
+            HOME=str(tmp_path_factory.mktemp("home")),
+            MPLCONFIGDIR=matplotlib.get_cachedir(),  # else a new home means a new font cache
+        ),
+    }
+    return root, finished
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    """An empty folder to work in, with good demonstrations of Pendulum-v1 in `data/`."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    save_demonstrations(demonstrations("Pendulum-v1"), tmp_path / "data")
+    return tmp_path
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """Runs a command line; returns exit code, stdout and stderr."""
+
+    def run(script, *flags):
+        monkeypatch.setattr(sys, "argv", [script, *map(str, flags)])
+        capsys.readouterr()
+        code = 0
+        try:
+            runpy.run_path(str(SCRIPTS / script), run_name="__main__")
+        except SystemExit as end:
+            code = end.code or 0
+        output = capsys.readouterr()
+        return code, output.out, output.err
+
+    return run
+
+
+@pytest.fixture
+def refused(call, monkeypatch):
+    """Asserts that a command line is refused before anything is trained or written; returns the sentence."""
+
+    def train(*args, **kwargs):
+        pytest.fail("training began")
+
+    def run(script, *flags):
+        before = files()
+        with monkeypatch.context() as patch:
+            patch.setattr(pipeline, "train_online", train)
+            patch.setattr(pipeline, "train_offline", train)
+            code, out, err = call(script, "--device", "cpu", *flags)
+        assert code == 2
+        assert out == ""
+        (line,) = err.splitlines()  # a traceback has more
+        assert files() == before
+        assert line.startswith("error: ")
+        assert line.endswith((".", "?"))
+        return line.removeprefix("error: ")
+
+    return run

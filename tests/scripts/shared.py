@@ -1,0 +1,64 @@
+"""What the tests of the four scripts share: their names, small budgets, and two ways to run them."""
+
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+COLLECT, IPMD, BC = "01_collect_expert_data.py", "02_train_ipmd.py", "03_train_bc.py"
+COMPARE = "04_compare_methods.py"
+EXPERT = "expert_data/Pendulum-v1/expert_buffer.pt"
+
+SMALL = [
+    *("--num-seeds", "2", "--num-envs", "4", "--warmup-frames", "320"),
+    *("--updates-per-frame", "0.05", "--batch-size", "32"),
+]
+FRAMES = 1280  # a whole number of collector batches of 4 copies times 8 steps
+
+ONE_WARNING = "warning: No CUDA device found: training on the CPU (say --device cpu to choose it)."
+STDERR_LINES = (
+    r"(SAC|IPMD|BC) Pendulum-v1: .*(after \d+:\d\d|left).*",
+    r"Return -\d+\.\d over 2 seeds\.",
+    r"\d+ demonstrations \([\d,]+ transitions\) in .*expert_buffer\.pt: "
+    r"expert \(seed \d+ at its best\) -\d+\.\d, random policy -\d+\.\d\.",
+    r"(IPMD|BC): return -\d+\.\d over 2 seeds.*\.",
+    r"Learned reward against true reward on fresh policy data: Pearson -?\d\.\d\d\.",
+)
+
+
+def environment(**changes):
+    """The user's, on a machine without CUDA, and with no word of W&B or of warnings to be hidden."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_") and k != "PYTHONWARNINGS"}
+    return kept | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""} | changes
+
+
+def run(script, *flags, cwd, **changes):
+    return subprocess.run(
+        [sys.executable, str(script), *map(str, flags)],
+        cwd=cwd,
+        env=environment(**changes),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def run_here(monkeypatch, script, *flags):
+    """The script in this process, which saves the imports; returns its exit code."""
+    monkeypatch.setattr(sys, "argv", [script, *map(str, flags)])
+    try:
+        runpy.run_path(str(SCRIPTS / script), run_name="__main__")
+    except SystemExit as end:
+        return end.code or 0
+    return 0
+
+
+def files(folder):
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def only(paths):
+    (path,) = paths
+    return path

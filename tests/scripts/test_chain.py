@@ -1,0 +1,231 @@
+"""01, 02 and 03 in a chain, as a user runs them: real processes, small budgets, every file that they leave."""
+
+import csv
+import json
+import math
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from rlopt.imitation import load_demonstrations
+from rlopt.models import load_agent
+
+from .shared import (
+    BC,
+    COLLECT,
+    EXPERT,
+    FRAMES,
+    IPMD,
+    ONE_WARNING,
+    SCRIPTS,
+    SMALL,
+    STDERR_LINES,
+    environment,
+    files,
+    only,
+    run,
+)
+
+
+def metrics(directory):
+    with open(directory / "metrics.csv", newline="") as file:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
+def test_01_leaves_demonstrations_and_a_run_folder(chain):
+    root, finished = chain
+    assert finished["sac"].returncode == 0, finished["sac"].stderr
+    assert finished["sac"].stdout == f"Next: python scripts/02_train_ipmd.py {EXPERT}\n"
+    assert files(root / "expert_data") == {
+        f"Pendulum-v1/{n}" for n in ("expert_buffer.pt", "metadata.pt", "README.txt")
+    }
+    directory = only((root / "logs" / "sac" / "Pendulum-v1").iterdir())
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d", directory.name)
+    assert files(directory) == {"sac_expert.pt", "rlopt.log", "metrics.csv", "config.json"}
+
+
+def test_expert_buffer_is_what_the_design_says(chain):
+    root, _ = chain
+    state = torch.load(root / EXPERT, weights_only=True)
+    steps, episodes = 600, 3  # three whole episodes of Pendulum
+    assert state["format"] == "rlopt-demonstrations"
+    assert state["version"] == 1
+    assert state["env_id"] == "Pendulum-v1"
+    assert state["spec"]["observation_size"] == 3
+    assert state["spec"]["action_size"] == 1
+    assert state["spec"]["action_low"].tolist() == [-2]
+    assert state["spec"]["action_high"].tolist() == [2]
+    assert state["episode_lengths"].tolist() == [200] * episodes
+    assert isinstance(state["expert_return"], float)
+    assert isinstance(state["random_return"], float)
+    assert {key: tuple(value.shape) for key, value in state["transitions"].items()} == {
+        "observation": (steps, 3),
+        "action": (steps, 1),
+        "next_observation": (steps, 3),
+        "reward": (steps,),
+        "terminated": (steps,),
+        "truncated": (steps,),
+    }
+    assert set(state) == {
+        *("format", "version", "env_id", "spec", "transitions", "episode_lengths", "expert_return", "random_return")
+    }
+    metadata = torch.load(root / EXPERT.replace("expert_buffer", "metadata"), weights_only=True)
+    assert set(metadata) == set(state) - {"transitions"} | {"num_episodes", "num_transitions"}
+    assert "3 episodes, 600 transitions" in (root / "expert_data" / "Pendulum-v1" / "README.txt").read_text()
+
+
+def test_demonstrations_are_whole_episodes_of_consecutive_steps(chain):
+    root, _ = chain
+    data = load_demonstrations(root / EXPERT)
+    follows = torch.ones(len(data) - 1, dtype=torch.bool)
+    follows[[199, 399]] = False  # the first step of the next episode
+    same = (data.next_observation[:-1] == data.observation[1:]).all(1)
+    assert torch.equal(same, follows)
+    assert not torch.equal(data.observation, data.next_observation)
+    assert not data.terminated.any()
+    assert data.truncated.nonzero().flatten().tolist() == [199, 399, 599]
+    # the environment's own equations: reward from angle, speed and torque
+    cos, sin, speed = data.observation.unbind(1)
+    torque = 2 * data.action[:, 0]
+    reward = -(torch.atan2(sin, cos) ** 2 + 0.1 * speed**2 + 0.001 * torque**2)
+    torch.testing.assert_close(data.reward, reward, atol=1e-3, rtol=1e-3)
+
+
+def test_demonstrations_are_the_deterministic_actions_of_the_best_policy(chain):
+    root, _ = chain
+    data = load_demonstrations(root / EXPERT)
+    agent, about = load_agent(only((root / "logs" / "sac").rglob("sac_expert.pt")))
+    assert about["kind"] == "sac"
+    assert about["seeds"] == [42, 43]
+    assert about["best_seed"] in about["seeds"]
+    best = about["seeds"].index(about["best_seed"])
+    agent.mean_actor.load_state_dict(about["best_actor"])
+    torch.testing.assert_close(
+        agent.policy(data.observation.expand(2, -1, -1))[best], data.action, atol=1e-5, rtol=1e-4
+    )
+
+
+def test_02_leaves_a_model_and_a_run_folder(chain):
+    root, finished = chain
+    assert finished["ipmd"].returncode == 0, finished["ipmd"].stderr
+    directory = only((root / "logs" / "ipmd" / "Pendulum-v1").iterdir())
+    assert finished["ipmd"].stdout == f"Model: {(directory / 'ipmd_model.pt').relative_to(root)}\n"
+    assert files(directory) == {"ipmd_model.pt", "rlopt.log", "metrics.csv", "config.json"}
+    agent, about = load_agent(directory / "ipmd_model.pt")
+    assert (about["kind"], about["env_id"], about["seeds"]) == ("ipmd", "Pendulum-v1", [43, 44])
+    assert agent.config.expert_batch_size == 32
+    config = json.loads((directory / "config.json").read_text())["config"]
+    assert config["demonstrations"] == 2
+    assert config["training"]["frames"] == FRAMES
+    assert config["training"]["updates_per_frame"] == 0.05
+
+
+def test_03_leaves_a_policy_per_seed_and_w_and_b_does_not_stop_it(chain):
+    root, finished = chain
+    assert finished["bc"].returncode == 0, finished["bc"].stderr
+    assert finished["bc"].stdout == "Models: logs/bc/Pendulum-v1/bc_policy_seed*.pt\n"
+    folder = root / "scripts" / "logs" / "bc" / "Pendulum-v1"
+    directory = only(path for path in folder.iterdir() if path.is_dir())
+    assert {path.name for path in folder.iterdir()} == {directory.name, "bc_policy_seed44.pt", "bc_policy_seed45.pt"}
+    for name in ("rlopt.log", "metrics.csv", "config.json", "wandb_run_id.txt"):
+        assert (directory / name).is_file()
+    first, second = (load_agent(folder / f"bc_policy_seed{seed}.pt") for seed in (44, 45))
+    observation = load_demonstrations(root / EXPERT).observation.unsqueeze(0)  # [1, N, O]
+    action = load_demonstrations(root / EXPERT).action
+    for agent, about in (first, second):
+        assert about["kind"] == "bc"
+        assert (agent.policy(observation)[0] - action).square().mean() < 0.1
+    assert first[1]["seeds"] == [44]
+    assert not torch.equal(first[0].policy(observation), second[0].policy(observation))
+    assert len(re.findall(r"^W&B: offline \(not logged in\); .*`wandb sync .*`$", finished["bc"].stderr, re.M)) == 1
+
+
+@pytest.mark.parametrize(("kind", "first_seed"), [("sac", 42), ("ipmd", 43)])
+def test_metrics_have_a_row_per_evaluation_and_a_column_per_seed(chain, kind, first_seed):
+    root, _ = chain
+    directory = only((root / "logs" / kind / "Pendulum-v1").iterdir())
+    rows = metrics(directory)
+    assert next(iter(rows[0])) == "frames"
+    assert [row["frames"] for row in rows] == sorted({row["frames"] for row in rows})
+    assert rows[-1]["frames"] == FRAMES
+    assert len(rows) == 15  # twenty evaluations, but for those before the first update
+    for row in rows:
+        assert all(math.isfinite(value) for value in row.values())
+        per_seed = [row[f"return_seed{first_seed + i}"] for i in range(2)]
+        assert row["return_mean"] == pytest.approx(sum(per_seed) / 2, rel=1e-6)
+
+
+def test_bc_metrics_have_a_row_per_epoch(chain):
+    root, _ = chain
+    folder = root / "scripts" / "logs" / "bc" / "Pendulum-v1"
+    rows = metrics(only(path for path in folder.iterdir() if path.is_dir()))
+    assert [row["epochs"] for row in rows] == [1, 2]
+    assert rows[1]["bc_loss_mean"] < rows[0]["bc_loss_mean"]
+
+
+@pytest.mark.parametrize("kind", ["sac", "ipmd", "bc"])
+def test_the_screen_shows_our_lines_and_nobody_elses(chain, kind):
+    shown = chain[1][kind].stderr.splitlines()
+    known = [*STDERR_LINES, re.escape(ONE_WARNING), r"W&B: offline \(not logged in\).*"]
+    assert [line for line in shown if not any(re.fullmatch(pattern, line) for pattern in known)] == []
+    assert shown.count(ONE_WARNING) == (kind == "sac")  # the only one without --device cpu
+
+
+def test_only_documented_folders_appear(chain):
+    root, _ = chain
+    assert {path.name for path in root.iterdir()} == {"scripts", "expert_data", "logs"}
+    assert {path.name for path in (root / "scripts").iterdir()} == {COLLECT, IPMD, BC, "logs"}
+
+
+# ------------------------------------------------------------------------------------------------ Ctrl-C, and go on
+
+
+def has_rows(folder):
+    return any(len(path.read_text().splitlines()) > 2 for path in folder.rglob("metrics.csv"))
+
+
+def test_02_interrupted_keeps_a_checkpoint_and_resumes(chain, tmp_path):
+    """The signal is a real one, sent while the process trains."""
+    total = 3200
+    flags = [*SMALL, "--updates-per-frame", "0.2", "--frames", str(total), "--device", "cpu", "--no-wandb"]
+    command = [sys.executable, str(SCRIPTS / IPMD), str(chain[0] / EXPERT), *flags]
+    with open(tmp_path / "stderr.txt", "w") as stderr:
+        process = subprocess.Popen(
+            command,
+            cwd=tmp_path,
+            env=environment(),
+            stderr=stderr,
+            stdout=subprocess.DEVNULL,
+            # a shell that starts tests in the background has them ignore Ctrl-C
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )
+        until = time.monotonic() + 120
+        while process.poll() is None and time.monotonic() < until and not has_rows(tmp_path):
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+    shown = (tmp_path / "stderr.txt").read_text()
+    directory = only((tmp_path / "logs" / "ipmd" / "Pendulum-v1").iterdir())
+    assert "Traceback" not in shown
+    assert f"--resume {directory.relative_to(tmp_path)}" in shown
+    assert shown.endswith("interrupted.\n")
+    saved = torch.load(directory / "checkpoint.pt", weights_only=True)["frames"]
+    before = metrics(directory)
+    assert len(before) >= 2
+    assert before[-1]["frames"] <= saved < total
+
+    finished = run(SCRIPTS / IPMD, chain[0] / EXPERT, *flags, "--resume", directory, cwd=tmp_path)
+    assert finished.returncode == 0, finished.stderr
+    assert only((tmp_path / "logs" / "ipmd" / "Pendulum-v1").iterdir()) == directory
+    assert files(directory) == {"ipmd_model.pt", "rlopt.log", "metrics.csv", "config.json"}
+    rows = metrics(directory)
+    assert rows[: len(before)] == before
+    assert [row["frames"] for row in rows] == [160 * i for i in range(3, 21)]  # none twice, none lost
+    seconds = [row["wall_seconds"] for row in rows]
+    assert seconds == sorted(seconds)
+    assert load_agent(directory / "ipmd_model.pt")[1]["seeds"] == [43, 44]

@@ -1,0 +1,211 @@
+"""04 alone, resumed, and with expert data that is there: its results, its pictures and its lines."""
+
+import dataclasses
+import itertools
+import json
+import re
+import shutil
+import struct
+
+import pytest
+import torch
+
+from rlopt import pipeline
+from rlopt.imitation import load_demonstrations
+from rlopt.imitation.demonstrations import save_demonstrations
+
+from .shared import (
+    COMPARE,
+    EXPERT,
+    FRAMES,
+    ONE_WARNING,
+    SCRIPTS,
+    SMALL,
+    STDERR_LINES,
+    files,
+    run,
+    run_here,
+)
+
+COMPARISON = [*SMALL, "--expert-frames", str(FRAMES), "--ipmd-frames", str(FRAMES), "--bc-epochs", "2"]
+
+
+def png_size(path):
+    head = path.read_bytes()[:24]
+    assert head[:8] == b"\x89PNG\r\n\x1a\n"
+    return struct.unpack(">II", head[16:])
+
+
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory):
+    """04 alone in an empty folder, with its default device."""
+    folder = tmp_path_factory.mktemp("empty")
+    return folder, run(SCRIPTS / COMPARE, *COMPARISON, "--no-wandb", cwd=folder)
+
+
+def check_results(results, *, methods, finite):
+    """DESIGN section 5's schema; scores are numbers only where the expert is better than the random policy."""
+    number = (int, float)
+    assert list(results) == [
+        *("env", "device", "seeds", "demonstrations", "expert_return", "random_return"),
+        *("methods", "reward_recovery", "versions", "config"),
+    ]
+    assert results["env"] == "Pendulum-v1"
+    assert results["device"] == "cpu"
+    assert results["seeds"] == [42, 43]
+    assert isinstance(results["expert_return"], float)
+    assert isinstance(results["random_return"], float)
+    assert list(results["methods"]) == methods
+    span = results["expert_return"] - results["random_return"]
+    assert (span > 0) == finite
+    for name, method in results["methods"].items():
+        unit = "epochs" if name == "bc" else "frames"
+        assert set(method) == {
+            *("return_per_seed", "return_mean", "normalized_per_seed", "normalized_iqm", "normalized_ci95"),
+            *(unit, "wall_seconds"),
+        }
+        assert len(method["return_per_seed"]) == len(method["normalized_per_seed"]) == 2
+        assert len(method["normalized_ci95"]) == 2
+        assert method["return_mean"] == pytest.approx(sum(method["return_per_seed"]) / 2)
+        assert method[unit] == {"sac": FRAMES, "ipmd": results["config"]["ipmd_frames"], "bc": 2}[name]
+        assert isinstance(method["wall_seconds"], number)
+        assert method["wall_seconds"] > 0
+        scores = method["normalized_per_seed"]
+        if not finite:
+            assert scores == method["normalized_ci95"] == [None, None]
+            assert method["normalized_iqm"] is None
+            continue
+        low, high = method["normalized_ci95"]
+        assert scores == pytest.approx(
+            [(value - results["random_return"]) / span for value in method["return_per_seed"]]
+        )
+        order = [min(scores), low, method["normalized_iqm"], high, max(scores)]
+        assert all(a <= b + 1e-9 for a, b in itertools.pairwise(order))
+    assert {"pearson", "standardized_error"} <= set(results["reward_recovery"])
+    assert -1 <= results["reward_recovery"]["pearson"] <= 1
+    assert set(results["versions"]) == {"python", "rlopt", "torch", "torchrl", "tensordict", "gymnasium", "numpy"}
+    assert results["versions"]["torch"] == torch.__version__
+    assert isinstance(results["config"], dict)
+
+
+def test_04_in_an_empty_folder_leaves_the_whole_comparison(comparison):
+    folder, finished = comparison
+    assert finished.returncode == 0, finished.stderr
+    assert {path.name for path in folder.iterdir()} == {"expert_data", "logs", "comparison_results"}
+    assert {path.name for path in (folder / "comparison_results" / "Pendulum-v1").iterdir()} >= {
+        *("comparison.png", "learning_curves.png", "results.txt", "results.json")
+    }
+    assert (folder / EXPERT).is_file()
+    assert len(load_demonstrations(folder / EXPERT).episode_lengths) == 50
+    for model in ("sac/Pendulum-v1/*/sac_expert.pt", "ipmd/Pendulum-v1/*/ipmd_model.pt"):
+        assert len(list((folder / "logs").glob(model))) == 1
+    assert {path.name for path in (folder / "logs").glob("bc/Pendulum-v1/*.pt")} == {
+        f"bc_policy_seed{seed}.pt" for seed in (42, 43)
+    }
+    assert not list(folder.rglob("checkpoint.pt"))
+    assert not list(folder.rglob("*.tmp"))
+
+
+def test_04_results_json_is_the_documented_schema(comparison):
+    folder, _ = comparison
+    results = json.loads((folder / "comparison_results" / "Pendulum-v1" / "results.json").read_text())
+    check_results(results, methods=["sac", "ipmd", "bc"], finite=results["expert_return"] > results["random_return"])
+    assert results["demonstrations"] == 5
+    assert results["config"]["expert_frames"] == FRAMES
+
+
+def test_04_shows_what_results_txt_says(comparison):
+    folder, finished = comparison
+    text = (folder / "comparison_results" / "Pendulum-v1" / "results.txt").read_text()
+    assert text in finished.stdout
+    for name, unit in (("SAC", f"{FRAMES:,} frames"), ("IPMD", f"{FRAMES:,} frames"), ("BC", "2 epochs")):
+        assert re.search(rf"^{name} .*{unit}", text, re.M)
+    assert "comparison_results/Pendulum-v1" in finished.stdout
+
+
+@pytest.mark.parametrize("name", ["comparison.png", "learning_curves.png"])
+def test_04_pictures_are_pictures(comparison, name):
+    path = comparison[0] / "comparison_results" / "Pendulum-v1" / name
+    width, height = png_size(path)
+    assert width > 600
+    assert height > 500
+    assert path.stat().st_size > 10_000
+
+
+def test_04_warns_once_of_the_missing_gpu_and_shows_nothing_foreign(comparison):
+    shown = comparison[1].stderr.splitlines()
+    assert shown.count(ONE_WARNING) == 1
+    assert shown[0] == ONE_WARNING
+    known = [*STDERR_LINES, re.escape(ONE_WARNING)]
+    assert [line for line in shown if not any(re.fullmatch(pattern, line) for pattern in known)] == []
+
+
+@pytest.fixture
+def again(comparison, tmp_path, monkeypatch):
+    """A copy of the comparison's folder, to go on in."""
+    shutil.copytree(comparison[0], tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def forbid(monkeypatch, *stages):
+    def stage(*args, **kwargs):
+        pytest.fail("a finished stage ran again")
+
+    for name in stages:
+        monkeypatch.setattr(pipeline, name, stage)
+
+
+def test_04_resume_keeps_finished_stages(again, monkeypatch, capsys):
+    forbid(monkeypatch, "collect_expert_data", "train_ipmd", "train_bc")
+    directory = again / "comparison_results" / "Pendulum-v1"
+    before = json.loads((directory / "results.json").read_text())
+    (directory / "results.json").unlink()
+    (directory / "comparison.png").unlink()
+    assert run_here(monkeypatch, COMPARE, *COMPARISON, "--no-wandb", "--device", "cpu", "--resume") == 0
+    assert json.loads((directory / "results.json").read_text()) == before
+    assert png_size(directory / "comparison.png")
+    assert (directory / "results.txt").read_text() in capsys.readouterr().out
+
+
+def test_04_resume_runs_the_stage_that_is_missing(again, monkeypatch):
+    path = again / "comparison_results" / "Pendulum-v1" / "stages.pt"
+    state = torch.load(path, weights_only=True)
+    assert set(state["stages"]) == {"sac", "ipmd", "bc"}
+    del state["stages"]["bc"]
+    torch.save(state, path)
+    forbid(monkeypatch, "collect_expert_data", "train_ipmd")
+    before = files(again / "logs" / "bc")
+    assert run_here(monkeypatch, COMPARE, *COMPARISON, "--no-wandb", "--device", "cpu", "--resume") == 0
+    assert len(files(again / "logs" / "bc")) == len(before) + 3  # a new run folder: log, metrics, config
+    assert set(torch.load(path, weights_only=True)["stages"]) == {"sac", "ipmd", "bc"}
+
+
+@pytest.mark.parametrize("flags", [["--resume", "--bc-epochs", "3"], []])
+def test_04_does_not_keep_stages_of_other_settings_nor_without_resume(again, monkeypatch, flags):
+    class Began(Exception):
+        pass
+
+    def stage(*args, **kwargs):
+        raise Began
+
+    monkeypatch.setattr(pipeline, "collect_expert_data", stage)
+    with pytest.raises(Began):
+        run_here(monkeypatch, COMPARE, *COMPARISON, "--no-wandb", "--device", "cpu", *flags)
+
+
+def test_04_takes_expert_data_and_trains_no_expert(chain, tmp_path, monkeypatch):
+    """With returns of a good expert in the file, so that scores are numbers."""
+    forbid(monkeypatch, "collect_expert_data")
+    monkeypatch.chdir(tmp_path)
+    data = dataclasses.replace(load_demonstrations(chain[0] / EXPERT), expert_return=-150.0, random_return=-1250.0)
+    path = save_demonstrations(data, tmp_path / "mine")
+    flags = [*SMALL, "--ipmd-frames", 640, "--bc-epochs", 2, "--demos", 2, "--no-wandb", "--device", "cpu"]
+    assert run_here(monkeypatch, COMPARE, "--expert-data", path, "--save-dir", "out", *flags) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"mine", "logs", "out"}
+    results = json.loads((tmp_path / "out" / "Pendulum-v1" / "results.json").read_text())
+    check_results(results, methods=["ipmd", "bc"], finite=True)
+    assert results["demonstrations"] == 2
+    assert results["expert_return"] == -150
+    for name in ("comparison.png", "learning_curves.png"):
+        assert png_size(tmp_path / "out" / "Pendulum-v1" / name)
