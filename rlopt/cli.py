@@ -62,6 +62,16 @@ def add_online_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--matmul-precision", choices=MATMUL_PRECISIONS, help="of matrix products")
 
 
+def add_demonstration_flags(parser: argparse.ArgumentParser) -> None:
+    """Flags of scripts that learn from stored demonstrations."""
+    parser.add_argument("expert_data", help="expert_buffer.pt of step 1")
+    parser.add_argument("--env", help="gymnasium id (default: the one that the file names)")
+    parser.add_argument("--demos", type=int, help="demonstrations to learn from (default: all)")
+    parser.add_argument("--skip-demos", type=int, default=0, help="demonstrations at the file's start to leave out")
+    parser.add_argument("--subsample", type=int, default=1, help="keep every n-th transition of a demonstration")
+    parser.add_argument("--noise", type=float, default=0.0, help="standard deviation of noise on the expert's actions")
+
+
 def run_options(args: argparse.Namespace) -> RunOptions:
     """Common flags as `RunOptions`."""
     return RunOptions(
@@ -91,6 +101,12 @@ def online_settings(args: argparse.Namespace) -> dict[str, Any]:
 
 
 _TRAINING_FLAGS = ("num_envs", "env_workers", "updates_per_frame", "warmup_frames", "compile")
+
+
+def demonstration_settings(args: argparse.Namespace) -> dict[str, Any]:
+    """`add_demonstration_flags` as the keyword arguments of a pipeline function, after the path."""
+    chosen = {name: getattr(args, name) for name in ("demos", "skip_demos", "subsample", "noise")}
+    return {"env_id": args.env, **chosen}
 
 
 def _given(settings: dict[str, Any]) -> dict[str, Any]:

@@ -123,6 +123,7 @@ def train_ipmd(
     seed: int = 43,
     num_seeds: int = 5,
     demos: int | None = None,
+    skip_demos: int = 0,
     subsample: int = 1,
     noise: float = 0.0,
     agent_settings: Mapping[str, Any] | None = None,
@@ -139,6 +140,7 @@ def train_ipmd(
         seed: seed i uses `seed + i`.
         num_seeds: S.
         demos: how many demonstrations to use; None: all.
+        skip_demos: how many at the start to leave out.
         subsample: keep every n-th transition of each.
         noise: standard deviation of Gaussian noise on the expert's actions.
         agent_settings: fields of `IPMDConfig` that differ from the environment's preset.
@@ -150,7 +152,8 @@ def train_ipmd(
         UserError: for wrong input, before anything is trained.
     """
     device = choose_device(options.device)
-    data = prepare_demonstrations(expert_data, env_id, demos, subsample, noise)
+    chosen: dict[str, Any] = {"demos": demos, "skip_demos": skip_demos, "subsample": subsample, "noise": noise}
+    data = prepare_demonstrations(expert_data, env_id, **chosen)
     env_id = env_id or data.env_id
     check_whole_episode(env_id, frames)
     training = configure(TrainingConfig, env_id, training_settings, frames=frames, num_seeds=num_seeds, seed=seed)
@@ -160,7 +163,7 @@ def train_ipmd(
 
     settings = {
         **{"env": env_id, "device": str(device), "agent": config, "training": training, "expert_data": expert_data},
-        **{"demonstrations": data.num_episodes, "subsample": subsample, "noise": noise},
+        **{"demonstrations": data.num_episodes, "skip_demos": skip_demos, "subsample": subsample, "noise": noise},
     }
     with training_run("ipmd", "RLOpt-IPMD", env_id, settings, frames, options, resume) as (log, checkpoints):
         history = train_online(agent, env_id, training, log=log, **checkpoints)
@@ -186,6 +189,7 @@ def train_bc(
     seed: int = 44,
     num_seeds: int = 5,
     demos: int | None = None,
+    skip_demos: int = 0,
     subsample: int = 1,
     noise: float = 0.0,
     eval_episodes: int = 10,
@@ -203,6 +207,7 @@ def train_bc(
         seed: seed i uses `seed + i`.
         num_seeds: S.
         demos: how many demonstrations to use; None: all.
+        skip_demos: how many at the start to leave out.
         subsample: keep every n-th transition of each.
         noise: standard deviation of Gaussian noise on the expert's actions.
         eval_episodes: episodes per seed in each evaluation; the last one plays at least 20.
@@ -216,14 +221,15 @@ def train_bc(
     require_positive(eval_episodes=eval_episodes, num_seeds=num_seeds)
     if seed < 0:
         raise UserError(f"--seed must not be negative, and is {seed}.")
-    data = prepare_demonstrations(expert_data, env_id, demos, subsample, noise)
+    chosen: dict[str, Any] = {"demos": demos, "skip_demos": skip_demos, "subsample": subsample, "noise": noise}
+    data = prepare_demonstrations(expert_data, env_id, **chosen)
     env_id = env_id or data.env_id
     config = configure(BCConfig, env_id, epochs=epochs, batch_size=batch_size, learning_rate=lr)
     agent = BC(config, data.observation_size, data.action_size, num_seeds=num_seeds, seed=seed, device=device)
     seeds = [seed + i for i in range(num_seeds)]
     settings = {
         **{"env": env_id, "device": str(device), "agent": config, "seeds": seeds, "expert_data": expert_data},
-        **{"demonstrations": data.num_episodes, "subsample": subsample, "noise": noise},
+        **{"demonstrations": data.num_episodes, "skip_demos": skip_demos, "subsample": subsample, "noise": noise},
     }
     expert = ExpertReplayBuffer(data, device=device, seed=seed)
     folder = Path(options.log_dir) / "bc" / env_id
@@ -291,7 +297,7 @@ def compare_methods(
     for frames in (expert_frames, ipmd_frames):
         configure(TrainingConfig, env_id, training_settings, frames=frames, num_seeds=num_seeds)
     if expert_data is not None:
-        prepare_demonstrations(expert_data, env_id, demos, 1, 0.0)
+        prepare_demonstrations(expert_data, env_id, demos=demos)
     check_writable(directory)
     device = str(choose_device(options.device))
     options = replace(options, device=device, wandb_group=options.wandb_group or f"compare-{env_id}-{timestamp()}")

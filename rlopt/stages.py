@@ -73,9 +73,15 @@ class StageResult:
 
 
 def prepare_demonstrations(
-    path: str | Path, env_id: str | None, demos: int | None, subsample: int, noise: float
+    path: str | Path,
+    env_id: str | None = None,
+    *,
+    demos: int | None = None,
+    skip_demos: int = 0,
+    subsample: int = 1,
+    noise: float = 0.0,
 ) -> Demonstrations:
-    """Demonstrations as a learner gets them: the first `demos`, every `subsample`-th transition, noisy actions."""
+    """Demonstrations as a learner gets them: `demos` after `skip_demos`, every `subsample`-th transition, noisy actions."""
     require_positive(subsample=subsample)
     if noise < 0:
         raise UserError(f"--noise must not be negative, and is {noise}.")
@@ -86,7 +92,8 @@ def prepare_demonstrations(
             f"Expert buffer {path} says that it is from {data.env_id}, but has observation [{data.observation_size}], "
             f"action [{data.action_size}], and the environment [{spec.observation_size}], [{spec.action_size}]."
         )
-    data = data if demos is None else data.first(demos)
+    if demos is not None or skip_demos != 0:
+        data = data.first(data.num_episodes - skip_demos if demos is None else demos, skip_demos)
     data = data if subsample == 1 else data.subsample(subsample)
     return data if noise == 0 else data.with_action_noise(noise, seed=0)
 

@@ -101,7 +101,7 @@ def study_demonstrations(
         UserError: for wrong input, before anything is trained.
     """
     device = choose_device(options.device)
-    cells = [prepare_demonstrations(expert_data, None, count, subsample, noise) for count in counts]
+    cells = [prepare_demonstrations(expert_data, demos=count, subsample=subsample, noise=noise) for count in counts]
     data = cells[0]
     env_id, sizes = data.env_id, (data.observation_size, data.action_size)
     check_whole_episode(env_id, frames)
@@ -198,7 +198,7 @@ def run_ablations(
         UserError: for wrong input, before anything is trained.
     """
     device = choose_device(options.device)
-    data = prepare_demonstrations(expert_data, None, demos, 1, 0.0)
+    data = prepare_demonstrations(expert_data, demos=demos)
     unknown = sorted(set(names) - set(ABLATIONS))
     if unknown:
         raise UserError(f"Unknown ablation {', '.join(unknown)}; there are: {', '.join(ABLATIONS)}.")

@@ -1,19 +1,23 @@
 #!/usr/bin/env python3
 """Step 2: learn a reward and a policy from demonstrations alone (IPMD)."""
 
-from rlopt.cli import add_online_flags, make_parser, online_settings, run, run_options
+from rlopt.cli import (
+    add_demonstration_flags,
+    add_online_flags,
+    demonstration_settings,
+    make_parser,
+    online_settings,
+    run,
+    run_options,
+)
 
 
 def main() -> None:
     """Parse, train, print."""
     parser = make_parser(__doc__, seed=43)
-    parser.add_argument("expert_data", help="expert_buffer.pt of step 1")
-    parser.add_argument("--env", help="gymnasium id (default: the one that the file names)")
+    add_demonstration_flags(parser)
     parser.add_argument("--frames", type=int, default=100_000, help="environment frames per seed")
     parser.add_argument("--expert-batch-size", type=int, default=256, help="expert transitions per seed and update")
-    parser.add_argument("--demos", type=int, help="demonstrations to learn from (default: all)")
-    parser.add_argument("--subsample", type=int, default=1, help="keep every n-th transition of a demonstration")
-    parser.add_argument("--noise", type=float, default=0.0, help="standard deviation of noise on the expert's actions")
     parser.add_argument("--reward-inputs", choices=("s", "sa", "sas", "ss"), help="what the reward may look at")
     parser.add_argument("--reward-slope", type=float, help="the steepest reward, per unit of its standardised input")
     parser.add_argument(
@@ -34,15 +38,12 @@ def main() -> None:
             settings["agent_settings"][name] = getattr(args, name)
     result = train_ipmd(
         args.expert_data,
-        env_id=args.env,
         frames=args.frames,
         seed=args.seed,
         num_seeds=args.num_seeds,
-        demos=args.demos,
-        subsample=args.subsample,
-        noise=args.noise,
         resume=args.resume,
         options=run_options(args),
+        **demonstration_settings(args),
         **settings,
     )
     print(f"Model: {result.directory / 'ipmd_model.pt'}")

@@ -134,16 +134,21 @@ class Demonstrations:
         rows: dict[str, Any] = {key: value[index] for key, value in self.transitions.items()}
         return replace(self, episode_lengths=episode_lengths, **rows)
 
-    def first(self, num_episodes: int) -> Demonstrations:
-        """The first `num_episodes` episodes; `expert_return` stays the expert's, not that of these episodes.
+    def first(self, num_episodes: int, skip: int = 0) -> Demonstrations:
+        """The first `num_episodes` episodes after `skip`; `expert_return` stays the expert's, not that of these episodes.
 
         Raises:
             UserError: fewer than one, or more than there are.
         """
-        if not 1 <= num_episodes <= self.num_episodes:
-            raise UserError(f"{num_episodes} demonstrations asked for: there are {self.num_episodes}, take 1 or more.")
-        lengths = self.episode_lengths[:num_episodes]
-        return self._select(torch.arange(int(lengths.sum())), lengths)
+        left = self.num_episodes - skip
+        if skip < 0 or left < 1:
+            raise UserError(f"{skip} demonstrations to be skipped: there are {self.num_episodes}, skip fewer, or none.")
+        if not 1 <= num_episodes <= left:
+            there = f"there are {self.num_episodes}" + (f", {skip} of them skipped" if skip else "")
+            raise UserError(f"{num_episodes} demonstrations asked for: {there}, take 1 or more.")
+        start = int(self.episode_lengths[:skip].sum())
+        lengths = self.episode_lengths[skip : skip + num_episodes]
+        return self._select(torch.arange(start, start + int(lengths.sum())), lengths)
 
     def subsample(self, every: int, seed: int = 0) -> Demonstrations:
         """Every `every`-th transition of each episode, from a random first step: the imitation literature's protocol.

@@ -30,6 +30,24 @@ def test_first():
     assert len(make((3, 2)).first(2)) == 5
 
 
+def test_first_after_some_that_are_skipped():
+    second = make((3, 2, 4)).first(1, skip=1)
+    assert second.observation[:, 0].tolist() == [3, 4]
+    assert second.episode_lengths.tolist() == [2]
+    assert make((3, 2, 4)).first(2, skip=1).episode_lengths.tolist() == [2, 4]
+
+
+@pytest.mark.parametrize("skip", [-1, 2, 3])
+def test_skipping_says_how_many_there_are(skip):
+    with pytest.raises(UserError, match=f"{skip} demonstrations to be skipped: there are 2"):
+        make((3, 2)).first(1, skip=skip)
+
+
+def test_skipped_ones_are_not_there():
+    with pytest.raises(UserError, match="2 demonstrations asked for: there are 2, 1 of them skipped, take 1 or more"):
+        make((3, 2)).first(2, skip=1)
+
+
 @pytest.mark.parametrize("count", [0, -1, 3])
 def test_first_says_how_many_there_are(count):
     with pytest.raises(UserError, match=f"{count} demonstrations asked for: there are 2"):

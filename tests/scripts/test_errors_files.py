@@ -154,6 +154,12 @@ def test_more_demonstrations_than_there_are_or_none(script, demos, refused):
 
 
 @pytest.mark.parametrize("script", [IPMD_SCRIPT, BC_SCRIPT])
+@pytest.mark.parametrize("skip", [-1, 3])
+def test_more_demonstrations_skipped_than_there_are_or_a_negative_number(script, skip, refused):
+    assert f"{skip} demonstrations to be skipped: there are 3" in refused(script, EXPERT, "--skip-demos", skip)
+
+
+@pytest.mark.parametrize("script", [IPMD_SCRIPT, BC_SCRIPT])
 def test_an_environment_that_the_file_names_and_nobody_knows(script, refused):
     with_change(lambda state: state.update(env_id="Pendulun-v1"))()
     assert "Did you mean: `Pendulum`" in refused(script, "bad.pt")

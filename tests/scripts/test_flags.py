@@ -33,6 +33,7 @@ def test_01_with_a_reward_learns_from_it_and_records_nothing(chain, tmp_path, mo
 def test_02_with_every_switch_ends_and_says_so_in_its_config(chain, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     switches = ["--reward-inputs", "ss", "--inverse-eta", 0.5, "--average-reward", "--subsample", 20, "--noise", 0.1]
+    switches += ["--skip-demos", 1]
     settings = ["--frames", 640, "--hidden-size", 16, "--learning-rate", 0.01, "--matmul-precision", "bfloat16"]
     flags = [*SMALL, *switches, *settings, "--no-cuda-graph", "--no-wandb", "--no-progress", "--device", "cpu"]
     assert run_here(monkeypatch, IPMD, chain[0] / EXPERT, *flags) == 0
@@ -42,7 +43,7 @@ def test_02_with_every_switch_ends_and_says_so_in_its_config(chain, tmp_path, mo
     expected |= {"learning_rate": 0.01, "matmul_precision": "bfloat16", "batch_size": 32}
     assert {name: config["agent"][name] for name in expected} == expected
     assert (config["subsample"], config["noise"], config["training"]["cuda_graph"]) == (20, 0.1, False)
-    assert config["demonstrations"] == 3
+    assert (config["demonstrations"], config["skip_demos"]) == (2, 1)
 
 
 # ----------------------------------------------------------------------------------------------------------- the flags
@@ -130,6 +131,7 @@ ALL_COMMON = {
 }
 DATA = {
     "--demos": ("2", None, "demos", 2),
+    "--skip-demos": ("1", None, "skip_demos", 1),
     "--subsample": ("20", None, "subsample", 20),
     "--noise": ("0.1", None, "noise", 0.1),
 }
