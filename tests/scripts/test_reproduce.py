@@ -1,0 +1,84 @@
+"""`reproduce_results.py`: what it asks of the pipeline, what it keeps, and its table."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rlopt import pipeline
+
+from .shared import run_here
+
+SCRIPT = "reproduce_results.py"
+
+
+@pytest.fixture
+def asked(tmp_path, monkeypatch):
+    """What the pipeline is asked for, which answers as if it had been done."""
+    monkeypatch.chdir(tmp_path)
+    calls = []
+
+    def collect(env_id, *, frames, num_seeds, save_dir, **settings):
+        calls.append((env_id, "sac", frames, num_seeds))
+        (Path(save_dir) / env_id).mkdir(parents=True)
+        (Path(save_dir) / env_id / "expert_buffer.pt").touch()
+
+    def compare(env_id, *, ipmd_frames, num_seeds, save_dir, **settings):
+        calls.append((env_id, "ipmd", ipmd_frames, num_seeds))
+        method = {"frames": ipmd_frames, "return_mean": 40.0, "normalized_iqm": 0.75, "normalized_ci95": [0.5, None]}
+        results = {"demonstrations": 1, "random_return": -2.0, "expert_return": 50.0}
+        results["methods"] = {"ipmd": method, "bc": method}
+        (Path(save_dir) / env_id).mkdir(parents=True)
+        (Path(save_dir) / env_id / "results.json").write_text(json.dumps(results))
+        return results
+
+    monkeypatch.setattr(pipeline, "collect_expert_data", collect)
+    monkeypatch.setattr(pipeline, "compare_methods", compare)
+    return calls
+
+
+def reproduce(monkeypatch, *flags):
+    return run_here(monkeypatch, SCRIPT, "--device", "cpu", "--no-wandb", *flags)
+
+
+def test_budgets_and_seeds(asked, monkeypatch):
+    assert reproduce(monkeypatch, "--envs", "Pendulum-v1", "Swimmer-v5", "--frames-scale", 0.5, "--num-seeds", 3) == 0
+    assert asked == [
+        ("Pendulum-v1", "sac", 25_000, 1),
+        ("Pendulum-v1", "ipmd", 10_000, 3),
+        ("Swimmer-v5", "sac", 100_000, 5),  # one seed may not find the stroke
+        ("Swimmer-v5", "ipmd", 25_000, 3),
+    ]
+
+
+def test_expert_seeds_that_are_asked_for_hold_everywhere(asked, monkeypatch):
+    assert reproduce(monkeypatch, "--envs", "Pendulum-v1", "Swimmer-v5", "--expert-seeds", 2) == 0
+    assert [seeds for _, kind, _, seeds in asked if kind == "sac"] == [2, 2]
+
+
+def test_an_expert_that_is_there_is_not_trained_again(asked, monkeypatch):
+    assert reproduce(monkeypatch, "--envs", "Pendulum-v1") == 0
+    asked.clear()
+    Path("reproduced_results/Pendulum-v1/results.json").unlink()
+    Path("reproduced_results/Pendulum-v1").rmdir()
+    assert reproduce(monkeypatch, "--envs", "Pendulum-v1") == 0
+    assert asked == [("Pendulum-v1", "ipmd", 20_000, 5)]
+
+
+def test_the_table(asked, monkeypatch, capsys):
+    assert reproduce(monkeypatch, "--envs", "Hopper-v5") == 0
+    table = Path("reproduced_results/table.md").read_text()
+    assert capsys.readouterr().out == table
+    row = table.splitlines()[2]
+    assert "| Hopper-v5 | 1 | -2.0 | 50.0 | 200,000 | 40.0 | 0.750 [0.500, nan] |" in row
+    assert "3,546 of 3,533" in row
+
+    asked.clear()
+    assert reproduce(monkeypatch, "--table-only") == 0  # of what is there, without training
+    assert asked == []
+    assert capsys.readouterr().out == table
+
+
+def test_an_empty_table_says_so(asked, monkeypatch, capsys):
+    assert reproduce(monkeypatch, "--table-only") == 0
+    assert capsys.readouterr().out == "Nothing in reproduced_results yet.\n"
