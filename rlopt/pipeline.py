@@ -152,8 +152,9 @@ def train_ipmd(
         UserError: for wrong input, before anything is trained.
     """
     device = choose_device(options.device)
-    chosen: dict[str, Any] = {"demos": demos, "skip_demos": skip_demos, "subsample": subsample, "noise": noise}
-    data = prepare_demonstrations(expert_data, env_id, **chosen)
+    data = prepare_demonstrations(
+        expert_data, env_id, demos=demos, skip_demos=skip_demos, subsample=subsample, noise=noise
+    )
     env_id = env_id or data.env_id
     check_whole_episode(env_id, frames)
     training = configure(TrainingConfig, env_id, training_settings, frames=frames, num_seeds=num_seeds, seed=seed)
@@ -221,8 +222,9 @@ def train_bc(
     require_positive(eval_episodes=eval_episodes, num_seeds=num_seeds)
     if seed < 0:
         raise UserError(f"--seed must not be negative, and is {seed}.")
-    chosen: dict[str, Any] = {"demos": demos, "skip_demos": skip_demos, "subsample": subsample, "noise": noise}
-    data = prepare_demonstrations(expert_data, env_id, **chosen)
+    data = prepare_demonstrations(
+        expert_data, env_id, demos=demos, skip_demos=skip_demos, subsample=subsample, noise=noise
+    )
     env_id = env_id or data.env_id
     config = configure(BCConfig, env_id, epochs=epochs, batch_size=batch_size, learning_rate=lr)
     agent = BC(config, data.observation_size, data.action_size, num_seeds=num_seeds, seed=seed, device=device)

@@ -92,8 +92,7 @@ def prepare_demonstrations(
             f"Expert buffer {path} says that it is from {data.env_id}, but has observation [{data.observation_size}], "
             f"action [{data.action_size}], and the environment [{spec.observation_size}], [{spec.action_size}]."
         )
-    if demos is not None or skip_demos != 0:
-        data = data.first(data.num_episodes - skip_demos if demos is None else demos, skip_demos)
+    data = data.first(demos, skip_demos)
     data = data if subsample == 1 else data.subsample(subsample)
     return data if noise == 0 else data.with_action_noise(noise, seed=0)
 

@@ -134,8 +134,8 @@ class Demonstrations:
         rows: dict[str, Any] = {key: value[index] for key, value in self.transitions.items()}
         return replace(self, episode_lengths=episode_lengths, **rows)
 
-    def first(self, num_episodes: int, skip: int = 0) -> Demonstrations:
-        """The first `num_episodes` episodes after `skip`; `expert_return` stays the expert's, not that of these episodes.
+    def first(self, num_episodes: int | None = None, skip: int = 0) -> Demonstrations:
+        """The first `num_episodes` episodes (None: all) after `skip`; `expert_return` stays that of the expert.
 
         Raises:
             UserError: fewer than one, or more than there are.
@@ -143,6 +143,7 @@ class Demonstrations:
         left = self.num_episodes - skip
         if skip < 0 or left < 1:
             raise UserError(f"{skip} demonstrations to be skipped: there are {self.num_episodes}, skip fewer, or none.")
+        num_episodes = left if num_episodes is None else num_episodes
         if not 1 <= num_episodes <= left:
             there = f"there are {self.num_episodes}" + (f", {skip} of them skipped" if skip else "")
             raise UserError(f"{num_episodes} demonstrations asked for: {there}, take 1 or more.")

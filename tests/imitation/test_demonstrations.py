@@ -35,6 +35,7 @@ def test_first_after_some_that_are_skipped():
     assert second.observation[:, 0].tolist() == [3, 4]
     assert second.episode_lengths.tolist() == [2]
     assert make((3, 2, 4)).first(2, skip=1).episode_lengths.tolist() == [2, 4]
+    assert make((3, 2, 4)).first(skip=1).observation[:, 0].tolist() == [3, 4, 5, 6, 7, 8]
 
 
 @pytest.mark.parametrize("skip", [-1, 2, 3])
