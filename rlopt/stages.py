@@ -92,7 +92,7 @@ def prepare_demonstrations(
             f"Expert buffer {path} says that it is from {data.env_id}, but has observation [{data.observation_size}], "
             f"action [{data.action_size}], and the environment [{spec.observation_size}], [{spec.action_size}]."
         )
-    data = data.first(demos, skip_demos)
+    data = data if demos is None and skip_demos == 0 else data.first(demos, skip_demos)
     data = data if subsample == 1 else data.subsample(subsample)
     return data if noise == 0 else data.with_action_noise(noise, seed=0)
 

@@ -1,8 +1,6 @@
 """Scripts that ran, a place to call them in, and how a command line is called or refused."""
 
-import runpy
 import shutil
-import sys
 
 import matplotlib
 import pytest
@@ -10,7 +8,7 @@ import pytest
 from rlopt import pipeline
 from rlopt.imitation.demonstrations import save_demonstrations
 
-from .shared import BC, COLLECT, EXPERT, FRAMES, IPMD, SCRIPTS, SMALL, run
+from .shared import BC, COLLECT, EXPERT, FRAMES, IPMD, SCRIPTS, SMALL, run, run_here
 from .shared_errors import demonstrations, files
 
 
@@ -52,13 +50,8 @@ def call(monkeypatch, capsys):
     """Runs a command line; returns exit code, stdout and stderr."""
 
     def run(script, *flags):
-        monkeypatch.setattr(sys, "argv", [script, *map(str, flags)])
         capsys.readouterr()
-        code = 0
-        try:
-            runpy.run_path(str(SCRIPTS / script), run_name="__main__")
-        except SystemExit as end:
-            code = end.code or 0
+        code = run_here(monkeypatch, script, *flags)
         output = capsys.readouterr()
         return code, output.out, output.err
 
