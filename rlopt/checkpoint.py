@@ -8,6 +8,8 @@ only, so that a file from a stranger cannot run code.
 from __future__ import annotations
 
 import os
+import signal
+import threading
 import uuid
 import warnings
 from collections import OrderedDict
@@ -63,30 +65,47 @@ def _check_plain(value: Any, where: str) -> None:
 
 
 @contextmanager
+def _ctrl_c_waits() -> Iterator[None]:
+    """Holds Ctrl-C back until the block ends: torch's writer makes a RuntimeError of it, or brings the process down."""
+    if threading.current_thread() is not threading.main_thread():  # no other thread hears of it
+        yield
+        return
+    pressed: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if pressed:
+            signal.raise_signal(signal.SIGINT)
+
+
+@contextmanager
 def atomic_file(path: Path | str) -> Iterator[IO[bytes]]:
     """A binary file to write to; it takes the place of `path` when the block ends, and vanishes when the block fails.
 
-    Parent folders are created. Raises:
+    Parent folders are created; Ctrl-C waits until the file is whole. Raises:
         UserError: the folder cannot be written to or the disk is full; the old file stays as it was.
     """
     path = Path(path)
     # Not tempfile: its files are private (mode 0600), and a shared result must follow the user's umask.
     temporary = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}.tmp"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())  # the rename must not reach the disk before the contents do
-        os.replace(temporary, path)
-    except OSError as error:
-        raise UserError(
-            f"Cannot write {path}: {_reason(error)}; free some space or choose another output folder."
-        ) from error
-    finally:
-        # After the rename this name is gone; a folder that was never made has nothing to remove either.
-        if temporary.parent.is_dir():
-            temporary.unlink(missing_ok=True)
+    with _ctrl_c_waits():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(temporary, "xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())  # the rename must not reach the disk before the contents do
+            os.replace(temporary, path)
+        except OSError as error:
+            raise UserError(
+                f"Cannot write {path}: {_reason(error)}; free some space or choose another output folder."
+            ) from error
+        finally:
+            # After the rename this name is gone; a folder that was never made has nothing to remove either.
+            if temporary.parent.is_dir():
+                temporary.unlink(missing_ok=True)
 
 
 def save_atomically(path: Path | str, state: Any) -> None:

@@ -4,6 +4,7 @@ import os
 import pickle
 import resource
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tensordict import TensorDict
 
-from rlopt.checkpoint import check_writable, load_safely, save_atomically, write_text_atomically
+from rlopt.checkpoint import _Writer, check_writable, load_safely, save_atomically, write_text_atomically
 from rlopt.errors import UserError
 
 
@@ -60,20 +61,45 @@ def test_state_dicts_are_plain(tmp_path):
     assert torch.equal(loaded["adam"]["state"][0]["exp_avg"], adam.state_dict()["state"][0]["exp_avg"])
 
 
-def test_an_interrupted_save_keeps_the_old_file(tmp_path, monkeypatch):
+def test_a_save_that_fails_keeps_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "model.pt"
     save_atomically(path, {"step": 1})
 
-    def interrupt(state, file):
+    def fail(state, file):
         file.write(b"half")
-        raise KeyboardInterrupt
+        raise MemoryError
 
-    monkeypatch.setattr(torch, "save", interrupt)
-    with pytest.raises(KeyboardInterrupt):
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(MemoryError):
         save_atomically(path, {"step": 2})
     monkeypatch.undo()
     assert load_safely(path, what="Model") == {"step": 1}
     assert names(tmp_path) == {"model.pt"}
+
+
+def test_ctrl_c_waits_until_the_file_is_whole(tmp_path, monkeypatch):
+    """Raised inside torch's writer it would come out as a RuntimeError, or bring the process down."""
+    path = tmp_path / "model.pt"
+    handler = signal.getsignal(signal.SIGINT)
+    write = _Writer.write
+
+    def interrupted_write(self, data):
+        signal.raise_signal(signal.SIGINT)
+        return write(self, data)
+
+    monkeypatch.setattr(_Writer, "write", interrupted_write)
+    with pytest.raises(KeyboardInterrupt):
+        save_atomically(path, {"step": 2, "weights": torch.ones(1000)})
+    assert load_safely(path, what="Model")["step"] == 2
+    assert names(tmp_path) == {"model.pt"}
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_a_file_can_be_saved_in_another_thread(tmp_path):
+    """Where signal handlers may not be set."""
+    with ThreadPoolExecutor() as pool:
+        pool.submit(save_atomically, tmp_path / "model.pt", {"step": 1}).result()
+    assert load_safely(tmp_path / "model.pt", what="Model") == {"step": 1}
 
 
 def test_a_full_disk_is_a_user_error_and_keeps_the_old_file(tmp_path):
