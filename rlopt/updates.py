@@ -26,6 +26,13 @@ _COMPILED_TOLERANCE = {"float32": 0.03, "tf32": 0.3, "bfloat16": 0.6}
 long training, when Adam's moments hardly move); updates that drew other noise were off by 1 to 1.4."""
 
 
+_CUDA_OPTIONS: dict[str, Any] = {
+    "loop_ordering_after_fusion": False,  # PyTorch 2.11 fails in it: github.com/pytorch/pytorch/issues/176591
+    "split_reductions": False,  # sums over a batch are short, and a second kernel for them costs more than it gains
+}
+"""For `torch.compile` on a GPU."""
+
+
 def sample_experts(agent: SAC | IPMD, num_updates: int) -> Tensor | None:
     """Packed expert batches `[U, S, B, D]` for the coming updates; None for an agent that needs none."""
     return agent.sample_expert(num_updates) if isinstance(agent, IPMD) and agent.needs_expert else None
@@ -34,7 +41,7 @@ def sample_experts(agent: SAC | IPMD, num_updates: int) -> Tensor | None:
 def compile_update(agent: SAC | IPMD) -> Callable[..., Info]:
     """`agent.update` with its gradients and Adam's steps in one piece of compiled code; the first call compiles it."""
     torch.compiler.reset()  # an earlier agent's code is not wanted, and there is a limit to how much is kept
-    return torch.compile(agent.update)
+    return torch.compile(agent.update, options=_CUDA_OPTIONS if agent.device.type == "cuda" else None)
 
 
 @dynamo_settings(trace_autograd_ops=True)
@@ -106,7 +113,7 @@ class Updates:
             else:
                 _warn(f"Compiled updates and plain ones disagree (by {off:.0%}): the plain ones are used.")
         except TorchDynamoException as error:
-            reason = str(error).strip().splitlines()[0].rstrip(".")
+            reason = str(error).strip().splitlines()[0].rstrip(":. ")
             _warn(f"torch.compile does not work on this machine: {reason}. Training goes on without it.")
         finally:
             self.agent.load_state_dict(before)

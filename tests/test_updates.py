@@ -15,33 +15,33 @@ from rlopt.agents import IPMD, SAC
 from rlopt.config import IPMDConfig, SACConfig
 from rlopt.imitation import ExpertReplayBuffer
 from rlopt.transition import Transition
-from rlopt.updates import Updates, disagreement, sample_experts, update_all
+from rlopt.updates import _CUDA_OPTIONS, Updates, disagreement, sample_experts, update_all
 
 O, A, S, B = 3, 1, 2, 16  # noqa: E741  (the shape letters)
 
 
-def packed(num_updates, device="cpu", seed=0):
+def packed(num_updates, device="cpu", seed=0, num_seeds=S):
     generator = torch.Generator().manual_seed(seed)
-    observation = torch.randn(num_updates, S, B, O, generator=generator)
+    observation = torch.randn(num_updates, num_seeds, B, O, generator=generator)
     return (
         Transition(
             observation,
-            torch.rand(num_updates, S, B, A, generator=generator) * 2 - 1,
-            torch.randn(num_updates, S, B, generator=generator),
+            torch.rand(num_updates, num_seeds, B, A, generator=generator) * 2 - 1,
+            torch.randn(num_updates, num_seeds, B, generator=generator),
             observation + 0.1,
-            torch.zeros(num_updates, S, B),
+            torch.zeros(num_updates, num_seeds, B),
         )
         .pack()
         .to(device)
     )
 
 
-def make_agent(kind, device="cpu"):
+def make_agent(kind, device="cpu", num_seeds=S):
     sizes = {"hidden_sizes": (16, 16), "batch_size": B}
     if kind == "sac":
-        return SAC(SACConfig(**sizes), O, A, num_seeds=S, device=device)
+        return SAC(SACConfig(**sizes), O, A, num_seeds=num_seeds, device=device)
     config = IPMDConfig(**sizes, expert_batch_size=B, inverse_eta=1.0, mirror_period=7)
-    agent = IPMD(config, O, A, num_seeds=S, device=device)
+    agent = IPMD(config, O, A, num_seeds=num_seeds, device=device)
     generator = torch.Generator().manual_seed(1)
     data = {
         "observation": torch.randn(50, O, generator=generator),
@@ -130,7 +130,7 @@ def test_compiled_and_plain_training_agree(caplog):
 
 @pytest.mark.parametrize("kind", ["sac", "ipmd"])
 def test_looking_for_the_quickest_way_leaves_no_trace(kind, monkeypatch, assert_same_state):
-    monkeypatch.setattr(torch, "compile", lambda update: lambda *batches: update(*batches))
+    monkeypatch.setattr(torch, "compile", lambda update, **options: lambda *batches: update(*batches))
     plain, checked = make_agent(kind), make_agent(kind)
     train(plain)
     assert train(checked, compiled=True).update != checked.update
@@ -139,7 +139,7 @@ def test_looking_for_the_quickest_way_leaves_no_trace(kind, monkeypatch, assert_
 
 def test_updates_that_do_something_else_are_not_used(monkeypatch, caplog, assert_same_state):
     plain, checked = make_agent("sac"), make_agent("sac")
-    monkeypatch.setattr(torch, "compile", lambda update: lambda batch: update(batch.with_reward(batch.reward + 1)))
+    monkeypatch.setattr(torch, "compile", lambda update, **options: lambda batch: update(batch.with_reward(batch.reward + 1)))
     train(plain)
     assert train(checked, compiled=True).update == checked.update
     assert_same_state(plain.state_dict(), checked.state_dict())
@@ -148,7 +148,7 @@ def test_updates_that_do_something_else_are_not_used(monkeypatch, caplog, assert
 
 
 def test_a_machine_that_cannot_compile_goes_on_without(monkeypatch, caplog, assert_same_state):
-    def broken(update):
+    def broken(update, **options):
         def fail(*batches):
             raise TorchDynamoException("no C++ compiler found.\n\nmany more lines")
 
@@ -204,15 +204,20 @@ def test_a_graph_is_used_if_it_does_what_the_loop_does(kind, wrong, monkeypatch,
         assert run.graph.replays == 5
 
 
+def test_this_pytorch_knows_the_options_for_a_gpu():
+    torch.compile(lambda x: x, options=_CUDA_OPTIONS)  # raises for a name that it does not know
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("num_seeds", [1, S])  # the compiler makes matrices of a single seed's stacks
 @pytest.mark.parametrize("kind", ["sac", "ipmd"])
-def test_captured_and_eager_training_agree(kind, compiled, caplog):
-    eager, graphed = make_agent(kind, "cuda"), make_agent(kind, "cuda")
+def test_captured_and_eager_training_agree(kind, num_seeds, compiled, caplog):
+    eager, graphed = (make_agent(kind, "cuda", num_seeds) for _ in range(2))
     before = deepcopy(eager.state_dict())
     run = Updates(graphed, compiled=compiled)
     for call in range(50):  # 200 updates
-        batches = packed(4, "cuda", seed=call)
+        batches = packed(4, "cuda", call, num_seeds)
         update_all(eager, batches, sample_experts(eager, 4))
         run(batches)
     assert run.graph is not None
