@@ -139,7 +139,9 @@ def test_looking_for_the_quickest_way_leaves_no_trace(kind, monkeypatch, assert_
 
 def test_updates_that_do_something_else_are_not_used(monkeypatch, caplog, assert_same_state):
     plain, checked = make_agent("sac"), make_agent("sac")
-    monkeypatch.setattr(torch, "compile", lambda update, **options: lambda batch: update(batch.with_reward(batch.reward + 1)))
+    monkeypatch.setattr(
+        torch, "compile", lambda update, **options: lambda batch: update(batch.with_reward(batch.reward + 1))
+    )
     train(plain)
     assert train(checked, compiled=True).update == checked.update
     assert_same_state(plain.state_dict(), checked.state_dict())
