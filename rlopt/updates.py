@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
@@ -103,7 +104,11 @@ class Updates:
         """Take compiled updates if they do what plain ones do; the agent stays as it was."""
         update = compile_update(self.agent)
         try:
-            update_all(self.agent, packed, experts, update)
+            with warnings.catch_warnings():
+                warnings.filterwarnings(
+                    "ignore", "TensorFloat32 tensor cores"
+                )  # --matmul-precision is the user's choice
+                update_all(self.agent, packed, experts, update)
             quick = deepcopy(self.agent.state_dict())
             self.agent.load_state_dict(before)
             update_all(self.agent, packed, experts)

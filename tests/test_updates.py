@@ -5,6 +5,7 @@ import re
 import shutil
 from copy import deepcopy
 from functools import partial
+from warnings import warn
 
 import pytest
 import torch
@@ -135,6 +136,23 @@ def test_looking_for_the_quickest_way_leaves_no_trace(kind, monkeypatch, assert_
     train(plain)
     assert train(checked, compiled=True).update != checked.update
     assert_same_state(plain.state_dict(), checked.state_dict())
+
+
+def test_the_compilers_advice_on_precision_is_not_shown(monkeypatch, recwarn):
+    advice = ["TensorFloat32 tensor cores for float32 matrix multiplication available but not enabled."]
+
+    def advising(update, **options):
+        def advise(*batches):
+            while advice:  # as it compiles, at the first call
+                warn(advice.pop(), stacklevel=1)
+            return update(*batches)
+
+        return advise
+
+    monkeypatch.setattr(torch, "compile", advising)
+    Updates(make_agent("sac"), compiled=True)(packed(4))
+    assert not advice
+    assert list(recwarn) == []
 
 
 def test_updates_that_do_something_else_are_not_used(monkeypatch, caplog, assert_same_state):
