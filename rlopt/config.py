@@ -263,6 +263,7 @@ _LOCOMOTION = Preset(sac={"learning_rate": 1e-3})
 # Where a learner falls long before it walks, it had better hear of the expert's states at once, and one that walks still falls
 # at some moments of its training: the policy is a mean over 5,000 updates.
 _FALLING = Preset(sac={"policy_tau": 2e-4}, ipmd={"expert_share": 0.5})
+_WALKING = replace(_FALLING, sac={**_FALLING.sac, **_LOCOMOTION.sac})
 
 PRESETS: dict[str, Preset] = {
     "Pendulum-v1": replace(_SMALL, sac={**_SMALL.sac, "batch_size": 64}),
@@ -274,9 +275,9 @@ PRESETS: dict[str, Preset] = {
     # Far from the expert a steeper reward is at its bound, the same everywhere, and a fresh learner on it gets lost there.
     "HalfCheetah-v5": replace(_LOCOMOTION, ipmd={"reward_slope": 0.25}),
     "Hopper-v5": replace(_FALLING, sac={**_FALLING.sac, "critic_layer_norm": True}),
-    "Walker2d-v5": replace(_FALLING, sac={**_FALLING.sac, **_LOCOMOTION.sac}),
-    "Ant-v5": _FALLING,
-    "Humanoid-v5": _FALLING,
+    "Walker2d-v5": _WALKING,
+    "Ant-v5": _WALKING,
+    "Humanoid-v5": _WALKING,
 }
 """Environments with settings of their own; any other gets the dataclasses' defaults."""
 
