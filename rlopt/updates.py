@@ -26,7 +26,6 @@ _COMPILED_TOLERANCE = {"float32": 0.03, "tf32": 0.3, "bfloat16": 0.6}
 """How far off compiled updates may end, by precision. Four were off by 0.0005 (float32) and 0.006 to 0.32 (bfloat16: most after
 long training, when Adam's moments hardly move); updates that drew other noise were off by 1 to 1.4."""
 
-
 _CUDA_OPTIONS: dict[str, Any] = {
     "loop_ordering_after_fusion": False,  # PyTorch 2.11 fails in it: github.com/pytorch/pytorch/issues/176591
     "split_reductions": False,  # sums over a batch are short, and a second kernel for them costs more than it gains
@@ -105,9 +104,8 @@ class Updates:
         update = compile_update(self.agent)
         try:
             with warnings.catch_warnings():
-                warnings.filterwarnings(
-                    "ignore", "TensorFloat32 tensor cores"
-                )  # --matmul-precision is the user's choice
+                # --matmul-precision is the user's choice
+                warnings.filterwarnings("ignore", "TensorFloat32 tensor cores")
                 update_all(self.agent, packed, experts, update)
             quick = deepcopy(self.agent.state_dict())
             self.agent.load_state_dict(before)
