@@ -45,12 +45,12 @@ def gaussian_kl(mean: Tensor, log_std: Tensor, old_mean: Tensor, old_log_std: Te
 # --------------------------------------------------------------------------------------------------------------- SAC
 
 
-def soft_value(q: Tensor, log_prob: Tensor, alpha: Tensor) -> Tensor:
+def soft_value(q: Tensor, log_prob: Tensor, alpha: Tensor, max_q: float = math.inf) -> Tensor:
     """V `[S, B]` of a sampled action: critics `[S, K, B]`, its log-probability `[S, B]`, temperature `[S]`.
 
-    V(s) = min_k Q_k(s, a) - alpha log pi(a|s),   a ~ pi(.|s)
+    V(s) = min(min_k Q_k(s, a), Q_max) - alpha log pi(a|s),   a ~ pi(.|s)
     """
-    return q.amin(1) - alpha.unsqueeze(-1) * log_prob
+    return q.amin(1).clamp_max(max_q) - alpha.unsqueeze(-1) * log_prob
 
 
 def critic_target(

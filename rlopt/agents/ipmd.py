@@ -6,6 +6,7 @@ mirror step, optimises the policy against it. The environment's reward is not re
 
 from __future__ import annotations
 
+import math
 from copy import deepcopy
 from typing import Any
 
@@ -148,9 +149,8 @@ class IPMD:
         # policy evaluation, discounted or by the average-reward criterion:  y = r - rho + V(s')
         if config.average_reward:
             mixed = mixed.with_reward(mixed.reward - self.average_reward.unsqueeze(-1))
-        info |= self.sac.evaluate_policy(
-            mixed, noise[0], terminal_value, gamma=1.0 if config.average_reward else config.gamma
-        )
+        gamma, max_q = (1.0, math.inf) if config.average_reward else (config.gamma, self.max_q)
+        info |= self.sac.evaluate_policy(mixed, noise[0], terminal_value, gamma, max_q)
 
         # policy improvement:  min_pi  E[ alpha log pi - min Q ] + (1/eta) KL(pi || pi_k)
         if config.inverse_eta > 0:
@@ -212,6 +212,13 @@ class IPMD:
         self.policy_ends.lerp_(batch.terminated.mean(-1), _RUNNING_MEAN_RATE)
         self.expert_ends.lerp_(expert.terminated.mean(-1), _RUNNING_MEAN_RATE)
         return policy_reward.detach(), expert_reward.detach(), info
+
+    @property
+    def max_q(self) -> float:
+        """What rewards of at most 1/lambda add up to, discounted; critics that know better are wrong (LS-IQ, 2303.00599)."""
+        if self.config.use_environment_reward:
+            return math.inf
+        return 1 / (self.config.value_regularizer * (1 - self.config.gamma))
 
     def absorbing_value(self) -> Tensor | float:
         """V of the absorbing state `[S, 1]`: its reward r_abs for ever, discounted or above the average reward."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from copy import deepcopy
 from typing import Any
 
@@ -71,7 +72,12 @@ class SAC:
         return info
 
     def evaluate_policy(
-        self, batch: Transition, noise: Tensor, terminal_value: Tensor | float = 0.0, gamma: float | None = None
+        self,
+        batch: Transition,
+        noise: Tensor,
+        terminal_value: Tensor | float = 0.0,
+        gamma: float | None = None,
+        max_q: float = math.inf,
     ) -> Info:
         """Critics towards y = r + gamma [ min_k Q'_k(s', a') - alpha log pi(a'|s') ], a' ~ pi(.|s') by `noise` `[S, B, A]`.
 
@@ -82,7 +88,7 @@ class SAC:
             mean, log_std = self.actor(batch.next_observation)
             next_action, next_log_prob = losses.sample_tanh_gaussian(mean, log_std, noise)
             next_q = self.target_critic(batch.next_observation, next_action)
-            next_value = losses.soft_value(next_q, next_log_prob, self.alpha)
+            next_value = losses.soft_value(next_q, next_log_prob, self.alpha, max_q)
             target = losses.critic_target(batch.reward, batch.terminated, next_value, gamma, terminal_value)
 
         q = self.critic(batch.observation, batch.action)

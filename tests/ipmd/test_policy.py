@@ -192,3 +192,19 @@ def test_the_running_mean_becomes_the_soft_average_reward(make_batch):
     for _ in range(500):  # a running mean of rate 0.005: 0.2 (1 - 0.005)^500 = 0.016 is left
         agent.update(batch)
     torch.testing.assert_close(agent.average_reward, torch.full((S,), soft_average), atol=0.03, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "most"),
+    [
+        ({}, 20.0),  # 1 / (lambda (1 - gamma)) = 1 / (0.5 * 0.1)
+        ({"value_regularizer": 2.0}, 5.0),
+        ({"average_reward": True}, 1e6),  # no discount, no bound
+        ({"use_environment_reward": True}, 1e6),  # it may be anything
+    ],
+)
+def test_critics_are_not_believed_above_what_rewards_add_up_to(settings, most, batch, expert, targets):
+    agent = build(initial_alpha=1e-12, **settings)
+    agent.sac.target_critic.mlp.layers[-1].bias.data.fill_(1e6)
+    agent.update(batch, expert)
+    torch.testing.assert_close(targets[0]["next_value"], torch.full((S, B), most), rtol=1e-5, atol=1e-3)
