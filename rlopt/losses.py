@@ -50,7 +50,10 @@ def soft_value(q: Tensor, log_prob: Tensor, alpha: Tensor, max_q: float = math.i
 
     V(s) = min(min_k Q_k(s, a), Q_max) - alpha log pi(a|s),   a ~ pi(.|s)
     """
-    return q.amin(1).clamp_max(max_q) - alpha.unsqueeze(-1) * log_prob
+    least = q.amin(1)
+    if max_q < math.inf:  # SAC's updates are spared the operation
+        least = least.clamp_max(max_q)
+    return least - alpha.unsqueeze(-1) * log_prob
 
 
 def critic_target(

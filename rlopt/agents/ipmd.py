@@ -149,8 +149,8 @@ class IPMD:
         # policy evaluation, discounted or by the average-reward criterion:  y = r - rho + V(s')
         if config.average_reward:
             mixed = mixed.with_reward(mixed.reward - self.average_reward.unsqueeze(-1))
-        gamma, max_q = (1.0, math.inf) if config.average_reward else (config.gamma, self.max_q)
-        info |= self.sac.evaluate_policy(mixed, noise[0], terminal_value, gamma, max_q)
+        gamma = 1.0 if config.average_reward else config.gamma
+        info |= self.sac.evaluate_policy(mixed, noise[0], terminal_value, gamma, self.max_q)
 
         # policy improvement:  min_pi  E[ alpha log pi - min Q ] + (1/eta) KL(pi || pi_k)
         if config.inverse_eta > 0:
@@ -215,10 +215,14 @@ class IPMD:
 
     @property
     def max_q(self) -> float:
-        """What rewards of at most 1/lambda add up to, discounted; critics that know better are wrong (LS-IQ, 2303.00599)."""
-        if self.config.use_environment_reward:
+        """What rewards of at most 1/lambda add up to, discounted; critics that know better are wrong (LS-IQ, 2303.00599).
+
+        The environment's reward may be anything, and without a discount there is no bound.
+        """
+        config = self.config
+        if config.use_environment_reward or config.average_reward:
             return math.inf
-        return 1 / (self.config.value_regularizer * (1 - self.config.gamma))
+        return 1 / (config.value_regularizer * (1 - config.gamma))
 
     def absorbing_value(self) -> Tensor | float:
         """V of the absorbing state `[S, 1]`: its reward r_abs for ever, discounted or above the average reward."""

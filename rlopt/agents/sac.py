@@ -81,7 +81,8 @@ class SAC:
     ) -> Info:
         """Critics towards y = r + gamma [ min_k Q'_k(s', a') - alpha log pi(a'|s') ], a' ~ pi(.|s') by `noise` `[S, B, A]`.
 
-        Where the batch terminated, `terminal_value` (a number or `[S, B]`) stands in the brackets.
+        Where the batch terminated, `terminal_value` (a number or `[S, B]`) stands in the brackets. No Q' counts for more than
+        `max_q`.
         """
         gamma = self.config.gamma if gamma is None else gamma
         with torch.no_grad():
