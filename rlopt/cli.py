@@ -46,6 +46,7 @@ def add_online_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--updates-per-frame", type=float, help="gradient steps per frame of one seed")
     group.add_argument("--warmup-frames", type=int, help="frames of random actions before the first update")
     group.add_argument("--learning-rate", type=float, help="Adam's step")
+    group.add_argument("--gamma", type=float, help="discount per step")
     group.add_argument("--hidden-size", type=int, help="width of the two hidden layers")
     group.add_argument(
         "--policy-tau", type=float, help="share of the actor in the evaluated policy at each update (1: all)"
@@ -90,6 +91,7 @@ def online_settings(args: argparse.Namespace) -> dict[str, Any]:
     agent = {
         "batch_size": args.batch_size,
         "learning_rate": args.learning_rate,
+        "gamma": args.gamma,
         "hidden_sizes": hidden,
         "critic_layer_norm": args.critic_layer_norm,
         "policy_tau": args.policy_tau,
