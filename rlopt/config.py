@@ -120,6 +120,11 @@ class IPMDConfig(SACConfig):
     """Give an ended episode the value of staying in an absorbing state; False: zero, as if reward were the environment's."""
     min_observation_std: float = 1.0
     """Floor of the expert's standard deviation that observations are divided by before the reward network."""
+    standardize_observations: bool = False
+    """Actor and critics see standardised observations, too, and all see them no more than 5 deviations away: for observations
+    that reach into the hundreds."""
+    entropy_from_target: bool = False
+    """Critics count entropy from its target on, so that an end does not save what a target of -A costs: for many joints."""
     freeze_reward: bool = False
     """Leave the reward as it is (it was loaded): no demonstrations are needed."""
     use_environment_reward: bool = False
@@ -264,6 +269,11 @@ _LOCOMOTION = Preset(sac={"learning_rate": 1e-3})
 # at some moments of its training: the policy is a mean over 5,000 updates.
 _FALLING = Preset(sac={"policy_tau": 2e-4}, ipmd={"expert_share": 0.5})
 _WALKING = replace(_FALLING, sac={**_FALLING.sac, **_LOCOMOTION.sac})
+# 348 observations: contact forces of hundreds beside joints that an expert at rest moves by 0.1, and random data 27 to 65 units
+# away, where a steeper reward is at its bound. An entropy of -17 costs more a step than the learned reward holds.
+_HUMANOID: Mapping[str, Any] = {
+    **{"standardize_observations": True, "min_observation_std": 0.1, "reward_slope": 0.1, "entropy_from_target": True},
+}
 
 PRESETS: dict[str, Preset] = {
     "Pendulum-v1": replace(_SMALL, sac={**_SMALL.sac, "batch_size": 64}),
@@ -277,7 +287,7 @@ PRESETS: dict[str, Preset] = {
     "Hopper-v5": replace(_FALLING, sac={**_FALLING.sac, "critic_layer_norm": True}),
     "Walker2d-v5": _WALKING,
     "Ant-v5": _WALKING,
-    "Humanoid-v5": _WALKING,
+    "Humanoid-v5": replace(_WALKING, ipmd={**_WALKING.ipmd, **_HUMANOID}),
 }
 """Environments with settings of their own; any other gets the dataclasses' defaults."""
 

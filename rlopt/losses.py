@@ -45,14 +45,21 @@ def gaussian_kl(mean: Tensor, log_std: Tensor, old_mean: Tensor, old_log_std: Te
 # --------------------------------------------------------------------------------------------------------------- SAC
 
 
-def soft_value(q: Tensor, log_prob: Tensor, alpha: Tensor, max_q: float = math.inf) -> Tensor:
+def soft_value(
+    q: Tensor, log_prob: Tensor, alpha: Tensor, max_q: float = math.inf, entropy_origin: float = 0.0
+) -> Tensor:
     """V `[S, B]` of a sampled action: critics `[S, K, B]`, its log-probability `[S, B]`, temperature `[S]`.
 
-    V(s) = min(min_k Q_k(s, a), Q_max) - alpha log pi(a|s),   a ~ pi(.|s)
+    V(s) = min(min_k Q_k(s, a), Q_max) - alpha (log pi(a|s) + H_0),   a ~ pi(.|s)
+
+    SAC has H_0 = `entropy_origin` = 0, though alpha is the multiplier of the constraint H >= H_target (1812.05905, eq. 11), whose
+    Lagrangian has H_0 = H_target: with a target below 0 life then costs entropy, and an end saves it.
     """
     least = q.amin(1)
     if max_q < math.inf:  # SAC's updates are spared the operation
         least = least.clamp_max(max_q)
+    if entropy_origin:
+        log_prob = log_prob + entropy_origin
     return least - alpha.unsqueeze(-1) * log_prob
 
 

@@ -101,13 +101,14 @@ class StackedMLP(nn.Module):
 
 
 class Standardizer(nn.Module):
-    """(x - mean) / std with constants; the identity until `fit`. Shared by all seeds."""
+    """(x - mean) / std with constants, cut off at +-`reach`; before `fit`, mean 0 and std 1. Shared by all seeds."""
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, size: int):
+    def __init__(self, size: int, reach: float = math.inf):
         super().__init__()
+        self.reach = reach
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("std", torch.ones(size))
 
@@ -118,7 +119,8 @@ class Standardizer(nn.Module):
         self.std.copy_(std.clamp_min(min_std))
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
-        return (x - self.mean) / self.std
+        x = (x - self.mean) / self.std
+        return x.clamp(-self.reach, self.reach) if self.reach < math.inf else x
 
 
 class Actor(nn.Module):
@@ -131,11 +133,11 @@ class Actor(nn.Module):
         hidden_sizes: Sequence[int],
         generators: Sequence[torch.Generator],
         *,
-        standardize: bool = False,
+        standardizer: Standardizer | None = None,
         precision: str = "float32",
     ):
         super().__init__()
-        self.standardizer = Standardizer(observation_size) if standardize else nn.Identity()
+        self.standardizer = standardizer or nn.Identity()
         self.mlp = StackedMLP([observation_size, *hidden_sizes, 2 * action_size], generators, precision=precision)
 
     def forward(self, observation: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
@@ -157,14 +159,16 @@ class CriticEnsemble(nn.Module):
         num_critics: int = 2,
         precision: str = "float32",
         layer_norm: bool = False,
+        standardizer: Standardizer | None = None,
     ):
         super().__init__()
         self.num_critics = num_critics
+        self.standardizer = standardizer or nn.Identity()
         sizes = [observation_size + action_size, *hidden_sizes, 1]
         self.mlp = StackedMLP(sizes, generators, num_critics, precision, layer_norm)
 
     def forward(self, observation: Tensor, action: Tensor) -> Tensor:  # noqa: D102
-        x = torch.cat([observation, action], dim=-1)  # [S, B, O + A]
+        x = torch.cat([self.standardizer(observation), action], dim=-1)  # [S, B, O + A]
         num_seeds, batch, size = x.shape
         x = x.unsqueeze(1).expand(-1, self.num_critics, -1, -1).reshape(-1, batch, size)  # [S*K, B, O + A]
         return self.mlp(x).view(num_seeds, self.num_critics, batch)
@@ -173,7 +177,7 @@ class CriticEnsemble(nn.Module):
 class RewardNet(nn.Module):
     """Learned rewards of S seeds, of the inputs named by `inputs`: "s", "sa", "sas" or "ss"; output `[S, B]`.
 
-    Observations are standardised. The input of the network, `features(...)`, is public because the gradient penalty is
+    Observations are standardised, and cut off at +-`reach`. The input of the network, `features(...)`, is public because the gradient penalty is
     taken with respect to it.
     """
 
@@ -185,10 +189,11 @@ class RewardNet(nn.Module):
         generators: Sequence[torch.Generator],
         inputs: str = "sa",
         precision: str = "float32",
+        reach: float = math.inf,
     ):
         super().__init__()
         self.inputs = inputs
-        self.standardizer = Standardizer(observation_size)
+        self.standardizer = Standardizer(observation_size, reach)
         size = inputs.count("s") * observation_size + inputs.count("a") * action_size
         self.mlp = StackedMLP([size, *hidden_sizes, 1], generators, precision=precision)
 

@@ -23,10 +23,11 @@ def ipmd(num_seeds, **settings):
 
 
 @pytest.mark.parametrize("num_seeds", [1, 3])
-def test_ipmd_on_environment_reward_is_sac(num_seeds, make_batch, assert_same_state):
+@pytest.mark.parametrize("settings", [{}, {"standardize_observations": True, "entropy_from_target": True}])
+def test_ipmd_on_environment_reward_is_sac(settings, num_seeds, make_batch, assert_same_state):
     sac = SAC(SACConfig(**SETTINGS), 3, 1, num_seeds=num_seeds, seed=5)
     untrained = {name: value.clone() for name, value in sac.actor.state_dict().items()}
-    own = trained(ipmd(num_seeds, inverse_eta=0.0), make_batch)
+    own = trained(ipmd(num_seeds, inverse_eta=0.0, **settings), make_batch)
     trained(sac, make_batch)
 
     # actor, critics, target critics, temperatures, optimisers and noise generator

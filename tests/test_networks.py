@@ -85,6 +85,12 @@ def test_standardizer_floors_a_spread_that_is_no_scale():
     torch.testing.assert_close(standardizer(torch.tensor([[9.0, 1.5]])), torch.tensor([[2.0, 0.5]]))
 
 
+def test_standardizer_cuts_off_what_is_far_away():
+    standardizer = Standardizer(3, reach=5.0)
+    standardizer.fit(torch.tensor([1.0, 1.0, 1.0]), torch.tensor([2.0, 2.0, 2.0]), min_std=1.0)
+    assert standardizer(torch.tensor([[9.0, 1000.0, -1000.0]])).tolist() == [[4.0, 5.0, -5.0]]
+
+
 def test_normalised_layers_are_those_of_torch():
     mlp = StackedMLP([3, 8, 8, 1], seed_generators(0, 2), layer_norm=True)
     x = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(1))

@@ -15,6 +15,7 @@ KINDS = {
     "sac": (SAC, SACConfig(**HIDDEN)),
     "ipmd": (IPMD, IPMDConfig(**HIDDEN, inverse_eta=0.5, mirror_period=3)),
     "ipmd_average_reward": (IPMD, IPMDConfig(**HIDDEN, average_reward=True, reward_inputs="sas")),
+    "ipmd_standardized": (IPMD, IPMDConfig(**HIDDEN, standardize_observations=True, entropy_from_target=True)),
     "bc": (BC, BCConfig(**HIDDEN)),
 }
 
@@ -25,7 +26,7 @@ def build(kind, num_seeds=S, seed=SEED):
     agent_type, config = KINDS[kind]
     agent = agent_type(config, 3, 2, num_seeds=num_seeds, seed=seed)
     if isinstance(agent, IPMD):
-        agent.reward_net.standardizer.fit(torch.tensor([0.1, 0.2, 0.3]), torch.tensor([2.0, 1.0, 3.0]), 0.1)
+        agent.fit_standardizers(torch.tensor([0.1, 0.2, 0.3]), torch.tensor([2.0, 1.0, 3.0]))
     return agent
 
 

@@ -41,7 +41,10 @@ class BC:
         self.num_seeds = num_seeds
         self.device = torch.device(device)
         generators = seed_generators(seed, num_seeds)
-        self.actor = Actor(observation_size, action_size, config.hidden_sizes, generators, standardize=True)
+        self.standardizer = Standardizer(observation_size)
+        self.actor = Actor(
+            observation_size, action_size, config.hidden_sizes, generators, standardizer=self.standardizer
+        )
         self.actor.to(self.device)
         # a standard deviation that regression does not train has no gradient, and Adam leaves its weights alone
         self.optimizer = Adam(self.actor.parameters(), config.learning_rate)
@@ -49,9 +52,7 @@ class BC:
 
     def fit_standardizer(self, mean: torch.Tensor, std: torch.Tensor) -> None:
         """Standardise observations with the expert's mean and standard deviation `[O]`."""
-        standardizer = self.actor.standardizer
-        assert isinstance(standardizer, Standardizer)  # standardize=True above
-        standardizer.fit(mean, std, min_std=1e-3)
+        self.standardizer.fit(mean, std, min_std=1e-3)
 
     def update(self, batch: Transition) -> Info:
         """One gradient step of every seed on expert transitions `[S, B]`."""

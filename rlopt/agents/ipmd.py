@@ -19,11 +19,13 @@ from rlopt.agents.common import ExpertSource, Info, standard_normal, uniform
 from rlopt.agents.sac import SAC
 from rlopt.config import IPMDConfig
 from rlopt.errors import UserError
-from rlopt.networks import RewardNet, seed_generators
+from rlopt.networks import RewardNet, Standardizer, seed_generators
 from rlopt.transition import Transition
 
 # Reward networks draw from a stream of their own: on the environment's reward IPMD then is SAC, bit for bit.
 _REWARD_STREAM = 1 << 32
+# Standard deviations at which standardised observations are cut off, if actor and critics see them, too.
+_REACH = 5.0
 # How fast the running means of rewards and of episode ends follow, per update.
 _RUNNING_MEAN_RATE = 0.005
 
@@ -55,7 +57,17 @@ class IPMD:
         self.num_seeds = num_seeds
         self.device = torch.device(device)
 
-        self.sac = SAC(config, observation_size, action_size, num_seeds=num_seeds, seed=seed, device=device)
+        standardizes = config.standardize_observations and not config.use_environment_reward
+        reach = _REACH if standardizes else math.inf
+        self.sac = SAC(
+            config,
+            observation_size,
+            action_size,
+            num_seeds=num_seeds,
+            seed=seed,
+            device=device,
+            standardizer=Standardizer(observation_size, reach) if standardizes else None,
+        )
         self.actor, self.policy = self.sac.actor, self.sac.policy
         self.mirror_actor = deepcopy(self.actor).requires_grad_(False)  # pi_k
 
@@ -68,6 +80,7 @@ class IPMD:
             generators,
             inputs=config.reward_inputs,
             precision=config.matmul_precision,
+            reach=reach,
         ).to(self.device)
         # the mean of all reward networks so far: the convergence theory of mirror descent speaks of means
         self.mean_reward_net = deepcopy(self.reward_net).requires_grad_(False)
@@ -96,10 +109,22 @@ class IPMD:
                 f"The expert's data has observations of size {sizes[0]} and actions of size {sizes[1]}, "
                 f"but this agent has {own[0]} and {own[1]}: they are of different environments."
             )
-        mean, std = buffer.observation_statistics()
-        for net in (self.reward_net, self.mean_reward_net):
-            net.standardizer.fit(mean, std, self.config.min_observation_std)
+        self.fit_standardizers(*buffer.observation_statistics(), self.config.min_observation_std)
         self.expert_buffer = buffer
+
+    def fit_standardizers(self, mean: Tensor, std: Tensor, min_std: float = 0.0) -> None:
+        """Standardise observations with mean and standard deviation `[O]` in every network that does so."""
+        rewards = (self.reward_net, self.mean_reward_net)
+        for net in (
+            self.actor,
+            self.sac.mean_actor,
+            self.mirror_actor,
+            self.sac.critic,
+            self.sac.target_critic,
+            *rewards,
+        ):
+            if isinstance(net.standardizer, Standardizer):
+                net.standardizer.fit(mean, std, min_std)
 
     @property
     def needs_expert(self) -> bool:
@@ -150,7 +175,7 @@ class IPMD:
         if config.average_reward:
             mixed = mixed.with_reward(mixed.reward - self.average_reward.unsqueeze(-1))
         gamma = 1.0 if config.average_reward else config.gamma
-        info |= self.sac.evaluate_policy(mixed, noise[0], terminal_value, gamma, self.max_q)
+        info |= self.sac.evaluate_policy(mixed, noise[0], terminal_value, gamma, self.max_q, self.entropy_origin)
 
         # policy improvement:  min_pi  E[ alpha log pi - min Q ] + (1/eta) KL(pi || pi_k)
         if config.inverse_eta > 0:
@@ -163,8 +188,9 @@ class IPMD:
         self.sac.renew_averages()
 
         if config.average_reward:
-            # the soft average reward: rho <- rho + rate (E[r + alpha H] - rho)
-            error = batch.reward.mean(-1) - self.average_reward + info["alpha"] * info["entropy"]
+            # the soft average reward: rho <- rho + rate (E[r + alpha (H - H_0)] - rho)
+            entropy = info["entropy"] - self.entropy_origin
+            error = batch.reward.mean(-1) - self.average_reward + info["alpha"] * entropy
             self.average_reward.add_(_RUNNING_MEAN_RATE * error)
         return info
 
@@ -224,6 +250,12 @@ class IPMD:
             return math.inf
         return 1 / (config.value_regularizer * (1 - config.gamma))
 
+    @property
+    def entropy_origin(self) -> float:
+        """H_0, what critics count entropy from."""
+        config = self.config
+        return self.sac.target_entropy if config.entropy_from_target and not config.use_environment_reward else 0.0
+
     def absorbing_value(self) -> Tensor | float:
         """V of the absorbing state `[S, 1]`: its reward r_abs for ever, discounted or above the average reward."""
         config = self.config
@@ -264,6 +296,7 @@ class IPMD:
         """Copy the reward of a trained IPMD, and what it makes of episodes that end."""
         for net in (self.reward_net, self.mean_reward_net):
             net.load_state_dict(teacher.mean_reward_net.state_dict())
+        self.fit_standardizers(self.reward_net.standardizer.mean, self.reward_net.standardizer.std)
         for name in ("policy_ends", "expert_ends"):
             getattr(self, name).copy_(getattr(teacher, name))
 

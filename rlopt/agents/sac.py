@@ -13,7 +13,7 @@ from rlopt import losses
 from rlopt.adam import Adam
 from rlopt.agents.common import Gaussian, Info, Policy, polyak_update, standard_normal
 from rlopt.config import SACConfig
-from rlopt.networks import Actor, CriticEnsemble, seed_generators
+from rlopt.networks import Actor, CriticEnsemble, Standardizer, seed_generators
 from rlopt.transition import Transition
 
 
@@ -27,6 +27,7 @@ class SAC:
         num_seeds: S.
         seed: seed i starts from weights drawn with `seed + i`.
         device: where the networks live.
+        standardizer: what actor and critics see observations through; None: they see them as they are.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class SAC:
         num_seeds: int = 1,
         seed: int = 0,
         device: torch.device | str = "cpu",
+        standardizer: Standardizer | None = None,
     ):
         self.config = config
         self.observation_size, self.action_size = observation_size, action_size
@@ -48,9 +50,13 @@ class SAC:
         generators = seed_generators(seed, num_seeds)
         sizes = (observation_size, action_size, config.hidden_sizes, generators)
         precision = config.matmul_precision
-        self.actor = Actor(*sizes, precision=precision).to(self.device)
+        self.actor = Actor(*sizes, precision=precision, standardizer=standardizer).to(self.device)
         self.critic = CriticEnsemble(
-            *sizes, num_critics=config.num_critics, precision=precision, layer_norm=config.critic_layer_norm
+            *sizes,
+            num_critics=config.num_critics,
+            precision=precision,
+            layer_norm=config.critic_layer_norm,
+            standardizer=standardizer,
         ).to(self.device)
         self.target_critic = deepcopy(self.critic).requires_grad_(False)
         self.mean_actor = deepcopy(self.actor).requires_grad_(False)
@@ -78,18 +84,19 @@ class SAC:
         terminal_value: Tensor | float = 0.0,
         gamma: float | None = None,
         max_q: float = math.inf,
+        entropy_origin: float = 0.0,
     ) -> Info:
         """Critics towards y = r + gamma [ min_k Q'_k(s', a') - alpha log pi(a'|s') ], a' ~ pi(.|s') by `noise` `[S, B, A]`.
 
         Where the batch terminated, `terminal_value` (a number or `[S, B]`) stands in the brackets. No Q' counts for more than
-        `max_q`.
+        `max_q`, and entropy counts from `entropy_origin`.
         """
         gamma = self.config.gamma if gamma is None else gamma
         with torch.no_grad():
             mean, log_std = self.actor(batch.next_observation)
             next_action, next_log_prob = losses.sample_tanh_gaussian(mean, log_std, noise)
             next_q = self.target_critic(batch.next_observation, next_action)
-            next_value = losses.soft_value(next_q, next_log_prob, self.alpha, max_q)
+            next_value = losses.soft_value(next_q, next_log_prob, self.alpha, max_q, entropy_origin)
             target = losses.critic_target(batch.reward, batch.terminated, next_value, gamma, terminal_value)
 
         q = self.critic(batch.observation, batch.action)

@@ -62,6 +62,34 @@ def test_the_reward_sees_standardised_observations():
     torch.testing.assert_close(features[0, 0], torch.tensor(wanted))
 
 
+def test_actor_and_critics_see_standardised_observations_if_asked(batch, expert):
+    plain, agent = build(), build(standardize_observations=True, min_observation_std=0.5)
+    buffer = ExpertReplayBuffer(demonstrations())
+    agent.set_expert_buffer(buffer)
+    mean, std = buffer.observation_statistics()
+    given = mean + std * torch.tensor([1.0, -2.0, 1000.0])
+    seen = torch.tensor([1.0, -2.0, 5.0]).expand(S, 4, O)  # no more than 5 deviations away
+    given, action = given.expand(S, 4, O), torch.zeros(S, 4, A)
+    for own, other in ((agent.actor, plain.actor), (agent.mirror_actor, plain.actor), (agent.policy, plain.policy)):
+        torch.testing.assert_close(own(given), other(seen))
+    for name in ("critic", "target_critic"):
+        torch.testing.assert_close(getattr(agent.sac, name)(given, action), getattr(plain.sac, name)(seen, action))
+    torch.testing.assert_close(agent.reward_net.features(given, action, given)[..., :O], seen)
+    agent.update(batch, expert)
+    torch.testing.assert_close(agent.actor.standardizer.mean, mean)
+
+
+def test_a_learner_on_a_taken_reward_sees_as_its_teacher_does():
+    teacher, pupil = (build(seed=seed, standardize_observations=True) for seed in (1, 2))
+    teacher.set_expert_buffer(ExpertReplayBuffer(demonstrations()))
+    pupil.take_reward(teacher)
+    for name in ("actor", "reward_net"):
+        for part in ("mean", "std"):
+            own, taken = (getattr(getattr(agent, name).standardizer, part) for agent in (pupil, teacher))
+            assert torch.equal(own, taken)
+            assert not torch.equal(own, torch.full_like(own, part == "std"))
+
+
 # ------------------------------------------------------------------------------------------------------ expert's share
 
 

@@ -159,6 +159,13 @@ def test_absorbing_states_undo_the_bias_of_a_terminal_value_of_zero(reward, expe
 # ---------------------------------------------------------------------------------------------------- average reward
 
 
+def test_entropy_can_count_from_its_target(batch, expert, targets):
+    for settings in ({}, {"entropy_from_target": True}):
+        build(num_seeds=S, initial_alpha=0.5, **settings).update(batch, expert)
+    plain, shifted = (call["next_value"] for call in targets)
+    torch.testing.assert_close(shifted, plain + 0.5 * A)  # the target is -A, and an action costs no more than that
+
+
 def test_average_reward_has_no_discount_and_a_baseline(batch, targets):
     agent = build(average_reward=True, freeze_reward=True)
     constant_reward(agent, 0.7)
@@ -172,7 +179,8 @@ def test_average_reward_has_no_discount_and_a_baseline(batch, targets):
     torch.testing.assert_close(targets[0]["target"][goes_on], undiscounted)
 
 
-def test_the_running_mean_becomes_the_soft_average_reward(make_batch):
+@pytest.mark.parametrize(("settings", "origin"), [({}, 0.0), ({"entropy_from_target": True}, -A)])
+def test_the_running_mean_becomes_the_soft_average_reward(settings, origin, make_batch):
     # A policy that hardly learns, N(0, 1) before the tanh, has the entropy log sqrt(2 pi e) + E[log(1 - tanh(u)^2)]
     # = 1.418939 - 0.749134 = 0.669804. With a constant reward of 0.7 and alpha = 0.5, rho = 0.7 + 0.5 * 0.669804 = 1.0349.
     def log_jacobian(u):
@@ -180,13 +188,13 @@ def test_the_running_mean_becomes_the_soft_average_reward(make_batch):
 
     entropy = 0.5 * math.log(2 * math.pi * math.e) + quad(log_jacobian, -30, 30)[0]
     assert entropy == pytest.approx(0.669804, abs=1e-6)
-    agent = build(average_reward=True, freeze_reward=True, initial_alpha=0.5, learning_rate=1e-12)
+    agent = build(average_reward=True, freeze_reward=True, initial_alpha=0.5, learning_rate=1e-12, **settings)
     constant_reward(agent, 0.7)
     for parameter in agent.actor.mlp.layers[-1].parameters():
         parameter.data.zero_()
     # log_std = -5 + 3.5 (tanh(raw) + 1) = 0 at tanh(raw) = 3/7
     agent.actor.mlp.layers[-1].bias.data[..., 1] = math.atanh(3 / 7)
-    soft_average = 0.7 + 0.5 * entropy
+    soft_average = 0.7 + 0.5 * (entropy - origin)
     agent.average_reward.copy_(torch.tensor([soft_average - 0.2, soft_average + 0.2]))
     batch = make_batch(S, 64, O, A)
     for _ in range(500):  # a running mean of rate 0.005: 0.2 (1 - 0.005)^500 = 0.016 is left
