@@ -271,9 +271,16 @@ _FALLING = Preset(sac={"policy_tau": 2e-4}, ipmd={"expert_share": 0.5})
 _WALKING = replace(_FALLING, sac={**_FALLING.sac, **_LOCOMOTION.sac})
 # 348 observations: contact forces of hundreds beside joints that an expert at rest moves by 0.1, and random data 27 to 65 units
 # away, where a steeper reward is at its bound. An entropy of -17 costs more a step than the learned reward holds.
-_HUMANOID: Mapping[str, Any] = {
-    **{"standardize_observations": True, "min_observation_std": 0.1, "reward_slope": 0.1, "entropy_from_target": True},
-}
+_HUMANOID = replace(
+    _WALKING,
+    ipmd={
+        **_WALKING.ipmd,
+        "standardize_observations": True,
+        "min_observation_std": 0.1,
+        "reward_slope": 0.1,
+        "entropy_from_target": True,
+    },
+)
 
 PRESETS: dict[str, Preset] = {
     "Pendulum-v1": replace(_SMALL, sac={**_SMALL.sac, "batch_size": 64}),
@@ -287,7 +294,7 @@ PRESETS: dict[str, Preset] = {
     "Hopper-v5": replace(_FALLING, sac={**_FALLING.sac, "critic_layer_norm": True}),
     "Walker2d-v5": _WALKING,
     "Ant-v5": _WALKING,
-    "Humanoid-v5": replace(_WALKING, ipmd={**_WALKING.ipmd, **_HUMANOID}),
+    "Humanoid-v5": _HUMANOID,
 }
 """Environments with settings of their own; any other gets the dataclasses' defaults."""
 

@@ -177,8 +177,8 @@ class CriticEnsemble(nn.Module):
 class RewardNet(nn.Module):
     """Learned rewards of S seeds, of the inputs named by `inputs`: "s", "sa", "sas" or "ss"; output `[S, B]`.
 
-    Observations are standardised, and cut off at +-`reach`. The input of the network, `features(...)`, is public because the gradient penalty is
-    taken with respect to it.
+    Observations are standardised, and cut off at +-`reach`. The input of the network, `features(...)`, is public because the
+    gradient penalty is taken with respect to it.
     """
 
     def __init__(

@@ -114,15 +114,8 @@ class IPMD:
 
     def fit_standardizers(self, mean: Tensor, std: Tensor, min_std: float = 0.0) -> None:
         """Standardise observations with mean and standard deviation `[O]` in every network that does so."""
-        rewards = (self.reward_net, self.mean_reward_net)
-        for net in (
-            self.actor,
-            self.sac.mean_actor,
-            self.mirror_actor,
-            self.sac.critic,
-            self.sac.target_critic,
-            *rewards,
-        ):
+        sac, rewards = self.sac, (self.reward_net, self.mean_reward_net)
+        for net in (self.actor, sac.mean_actor, self.mirror_actor, sac.critic, sac.target_critic, *rewards):
             if isinstance(net.standardizer, Standardizer):
                 net.standardizer.fit(mean, std, min_std)
 
