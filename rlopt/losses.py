@@ -52,8 +52,8 @@ def soft_value(
 
     V(s) = min(min_k Q_k(s, a), Q_max) - alpha (log pi(a|s) + H_0),   a ~ pi(.|s)
 
-    SAC has H_0 = `entropy_origin` = 0, and with H_target below 0 life costs entropy, which an end saves. As alpha multiplies the
-    constraint H >= H_target (1812.05905, section 5), the Lagrangian has H_0 = H_target.
+    SAC has H_0 = `entropy_origin` = 0, and with H_target below 0 life costs entropy, which an end saves. The Lagrangian of the
+    constraint H >= H_target (1812.05905, section 5), whose multiplier alpha is, has H_0 = H_target.
     """
     least = q.amin(1)
     if max_q < math.inf:  # SAC's updates are spared the operation

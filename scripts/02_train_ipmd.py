@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Step 2: learn a reward and a policy from demonstrations alone (IPMD)."""
 
+import argparse
+
 from rlopt.cli import (
     add_demonstration_flags,
     add_online_flags,
@@ -23,6 +25,17 @@ def main() -> None:
     parser.add_argument(
         "--expert-share", type=float, help="share of expert transitions that critic and policy learn from"
     )
+    parser.add_argument(
+        "--standardize-observations",
+        action=argparse.BooleanOptionalAction,
+        help="actor and critics, too, see observations on the expert's scales",
+    )
+    parser.add_argument("--min-observation-std", type=float, help="the finest of those scales")
+    parser.add_argument(
+        "--entropy-from-target",
+        action=argparse.BooleanOptionalAction,
+        help="critics count entropy from its target on",
+    )
     parser.add_argument("--inverse-eta", type=float, help="1/eta, weight of the KL to the last mirror step's policy")
     parser.add_argument("--average-reward", action="store_true", default=None, help="the average-reward criterion")
     parser.add_argument("--resume", help="log folder of an interrupted run to go on with")
@@ -32,7 +45,10 @@ def main() -> None:
     from rlopt.pipeline import train_ipmd
 
     settings = online_settings(args)
-    own = ("expert_batch_size", "reward_inputs", "reward_slope", "expert_share", "inverse_eta", "average_reward")
+    own = (
+        *("expert_batch_size", "reward_inputs", "reward_slope", "expert_share", "inverse_eta", "average_reward"),
+        *("standardize_observations", "min_observation_std", "entropy_from_target"),
+    )
     for name in own:
         if getattr(args, name) is not None:
             settings["agent_settings"][name] = getattr(args, name)
