@@ -159,13 +159,6 @@ def test_absorbing_states_undo_the_bias_of_a_terminal_value_of_zero(reward, expe
 # ---------------------------------------------------------------------------------------------------- average reward
 
 
-def test_entropy_can_count_from_its_target(batch, expert, targets):
-    for settings in ({}, {"entropy_from_target": True}):
-        build(num_seeds=S, initial_alpha=0.5, **settings).update(batch, expert)
-    plain, shifted = (call["next_value"] for call in targets)
-    torch.testing.assert_close(shifted, plain + 0.5 * A)  # the target is -A, and an action costs no more than that
-
-
 def test_average_reward_has_no_discount_and_a_baseline(batch, targets):
     agent = build(average_reward=True, freeze_reward=True)
     constant_reward(agent, 0.7)
@@ -202,6 +195,9 @@ def test_the_running_mean_becomes_the_soft_average_reward(settings, origin, make
     torch.testing.assert_close(agent.average_reward, torch.full((S,), soft_average), atol=0.03, rtol=0)
 
 
+# -------------------------------------------------------------------------------------------------- critics' targets
+
+
 @pytest.mark.parametrize(
     ("settings", "most"),
     [
@@ -216,3 +212,10 @@ def test_critics_are_not_believed_above_what_rewards_add_up_to(settings, most, b
     agent.sac.target_critic.mlp.layers[-1].bias.data.fill_(1e6)
     agent.update(batch, expert)
     torch.testing.assert_close(targets[0]["next_value"], torch.full((S, B), most), rtol=1e-5, atol=1e-3)
+
+
+def test_entropy_can_count_from_its_target(batch, expert, targets):
+    for settings in ({}, {"entropy_from_target": True}):
+        build(num_seeds=S, initial_alpha=0.5, **settings).update(batch, expert)
+    plain, shifted = (call["next_value"] for call in targets)
+    torch.testing.assert_close(shifted, plain + 0.5 * A)  # V = Q - alpha (log pi - A)
