@@ -45,21 +45,14 @@ def gaussian_kl(mean: Tensor, log_std: Tensor, old_mean: Tensor, old_log_std: Te
 # --------------------------------------------------------------------------------------------------------------- SAC
 
 
-def soft_value(
-    q: Tensor, log_prob: Tensor, alpha: Tensor, max_q: float = math.inf, entropy_origin: float = 0.0
-) -> Tensor:
+def soft_value(q: Tensor, log_prob: Tensor, alpha: Tensor, min_q: float = -math.inf, max_q: float = math.inf) -> Tensor:
     """V `[S, B]` of a sampled action: critics `[S, K, B]`, its log-probability `[S, B]`, temperature `[S]`.
 
-    V(s) = min(min_k Q_k(s, a), Q_max) - alpha (log pi(a|s) + H_0),   a ~ pi(.|s)
-
-    SAC has H_0 = `entropy_origin` = 0, and with H_target below 0 life costs entropy, which an end saves. The Lagrangian of the
-    constraint H >= H_target (1812.05905, section 5), whose multiplier alpha is, has H_0 = H_target.
+    V(s) = clip(min_k Q_k(s, a), Q_min, Q_max) - alpha log pi(a|s),   a ~ pi(.|s)
     """
     least = q.amin(1)
     if max_q < math.inf:  # SAC's updates are spared the operation
-        least = least.clamp_max(max_q)
-    if entropy_origin:
-        log_prob = log_prob + entropy_origin
+        least = least.clamp(min_q, max_q)
     return least - alpha.unsqueeze(-1) * log_prob
 
 

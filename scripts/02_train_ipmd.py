@@ -32,9 +32,9 @@ def main() -> None:
     )
     parser.add_argument("--min-observation-std", type=float, help="the finest of those scales")
     parser.add_argument(
-        "--entropy-from-target",
+        "--entropy-backup",
         action=argparse.BooleanOptionalAction,
-        help="critics count entropy from its target on",
+        help="critics, too, count the policy's entropy",
     )
     parser.add_argument("--inverse-eta", type=float, help="1/eta, weight of the KL to the last mirror step's policy")
     parser.add_argument("--average-reward", action="store_true", default=None, help="the average-reward criterion")
@@ -47,7 +47,7 @@ def main() -> None:
     settings = online_settings(args)
     own = (
         *("expert_batch_size", "reward_inputs", "reward_slope", "expert_share", "inverse_eta", "average_reward"),
-        *("standardize_observations", "min_observation_std", "entropy_from_target"),
+        *("standardize_observations", "min_observation_std", "entropy_backup"),
     )
     for name in own:
         if getattr(args, name) is not None:

@@ -23,7 +23,7 @@ def ipmd(num_seeds, **settings):
 
 
 @pytest.mark.parametrize("num_seeds", [1, 3])
-@pytest.mark.parametrize("settings", [{}, {"standardize_observations": True, "entropy_from_target": True}])
+@pytest.mark.parametrize("settings", [{}, {"standardize_observations": True, "entropy_backup": False}])
 def test_ipmd_on_environment_reward_is_sac(settings, num_seeds, make_batch, assert_same_state):
     sac = SAC(SACConfig(**SETTINGS), 3, 1, num_seeds=num_seeds, seed=5)
     untrained = {name: value.clone() for name, value in sac.actor.state_dict().items()}

@@ -15,7 +15,7 @@ KINDS = {
     "sac": (SAC, SACConfig(**HIDDEN)),
     "ipmd": (IPMD, IPMDConfig(**HIDDEN, inverse_eta=0.5, mirror_period=3)),
     "ipmd_average_reward": (IPMD, IPMDConfig(**HIDDEN, average_reward=True, reward_inputs="sas")),
-    "ipmd_standardized": (IPMD, IPMDConfig(**HIDDEN, standardize_observations=True, entropy_from_target=True)),
+    "ipmd_standardized": (IPMD, IPMDConfig(**HIDDEN, standardize_observations=True, entropy_backup=False)),
     "bc": (BC, BCConfig(**HIDDEN)),
 }
 

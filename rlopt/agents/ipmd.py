@@ -168,7 +168,7 @@ class IPMD:
         if config.average_reward:
             mixed = mixed.with_reward(mixed.reward - self.average_reward.unsqueeze(-1))
         gamma = 1.0 if config.average_reward else config.gamma
-        info |= self.sac.evaluate_policy(mixed, noise[0], terminal_value, gamma, self.max_q, self.entropy_origin)
+        info |= self.sac.evaluate_policy(mixed, noise[0], terminal_value, gamma, self.q_bounds, self.entropy_backup)
 
         # policy improvement:  min_pi  E[ alpha log pi - min Q ] + (1/eta) KL(pi || pi_k)
         if config.inverse_eta > 0:
@@ -181,10 +181,9 @@ class IPMD:
         self.sac.renew_averages()
 
         if config.average_reward:
-            # the soft average reward: rho <- rho + rate (E[r + alpha (H - H_0)] - rho)
-            entropy = info["entropy"] - self.entropy_origin
-            error = batch.reward.mean(-1) - self.average_reward + info["alpha"] * entropy
-            self.average_reward.add_(_RUNNING_MEAN_RATE * error)
+            # the average reward, soft if critics count entropy: rho <- rho + rate (E[r + alpha H] - rho)
+            bonus = info["alpha"] * info["entropy"] if self.entropy_backup else 0.0
+            self.average_reward.add_(_RUNNING_MEAN_RATE * (batch.reward.mean(-1) - self.average_reward + bonus))
         return info
 
     def judge(
@@ -233,21 +232,22 @@ class IPMD:
         return policy_reward.detach(), expert_reward.detach(), info
 
     @property
-    def max_q(self) -> float:
-        """What rewards of at most 1/lambda add up to, discounted; critics that know better are wrong (LS-IQ, 2303.00599).
+    def q_bounds(self) -> tuple[float, float]:
+        """What rewards within +-1/lambda add up to, discounted; critics that know better are wrong (LS-IQ, 2303.00599).
 
-        The environment's reward may be anything, and without a discount there is no bound.
+        Entropy, where it counts, has no lower bound. The environment's reward may be anything, and without a discount there
+        are no bounds.
         """
         config = self.config
         if config.use_environment_reward or config.average_reward:
-            return math.inf
-        return 1 / (config.value_regularizer * (1 - config.gamma))
+            return -math.inf, math.inf
+        bound = 1 / (config.value_regularizer * (1 - config.gamma))
+        return -math.inf if self.entropy_backup else -bound, bound
 
     @property
-    def entropy_origin(self) -> float:
-        """H_0, what critics count entropy from."""
-        config = self.config
-        return self.sac.target_entropy if config.entropy_from_target and not config.use_environment_reward else 0.0
+    def entropy_backup(self) -> bool:
+        """Whether critics count the policy's entropy, as SAC's do."""
+        return self.config.entropy_backup or self.config.use_environment_reward
 
     def absorbing_value(self) -> Tensor | float:
         """V of the absorbing state `[S, 1]`: its reward r_abs for ever, discounted or above the average reward."""

@@ -83,20 +83,21 @@ class SAC:
         noise: Tensor,
         terminal_value: Tensor | float = 0.0,
         gamma: float | None = None,
-        max_q: float = math.inf,
-        entropy_origin: float = 0.0,
+        q_bounds: tuple[float, float] = (-math.inf, math.inf),
+        entropy_backup: bool = True,
     ) -> Info:
         """Critics towards y = r + gamma [ min_k Q'_k(s', a') - alpha log pi(a'|s') ], a' ~ pi(.|s') by `noise` `[S, B, A]`.
 
-        Where the batch terminated, `terminal_value` (a number or `[S, B]`) stands in the brackets. No Q' counts for more than
-        `max_q`, and entropy counts from `entropy_origin`.
+        Where the batch terminated, `terminal_value` (a number or `[S, B]`) stands in the brackets. No Q' counts for less or
+        more than `q_bounds`, and without `entropy_backup` alpha is 0 here.
         """
         gamma = self.config.gamma if gamma is None else gamma
         with torch.no_grad():
             mean, log_std = self.actor(batch.next_observation)
             next_action, next_log_prob = losses.sample_tanh_gaussian(mean, log_std, noise)
             next_q = self.target_critic(batch.next_observation, next_action)
-            next_value = losses.soft_value(next_q, next_log_prob, self.alpha, max_q, entropy_origin)
+            alpha = self.alpha if entropy_backup else torch.zeros_like(self.alpha)
+            next_value = losses.soft_value(next_q, next_log_prob, alpha, *q_bounds)
             target = losses.critic_target(batch.reward, batch.terminated, next_value, gamma, terminal_value)
 
         q = self.critic(batch.observation, batch.action)

@@ -172,8 +172,8 @@ def test_average_reward_has_no_discount_and_a_baseline(batch, targets):
     torch.testing.assert_close(targets[0]["target"][goes_on], undiscounted)
 
 
-@pytest.mark.parametrize(("settings", "origin"), [({}, 0.0), ({"entropy_from_target": True}, -A)])
-def test_the_running_mean_becomes_the_soft_average_reward(settings, origin, make_batch):
+@pytest.mark.parametrize("entropy_backup", [True, False])
+def test_the_running_mean_becomes_the_soft_average_reward(entropy_backup, make_batch):
     # A policy that hardly learns, N(0, 1) before the tanh, has the entropy log sqrt(2 pi e) + E[log(1 - tanh(u)^2)]
     # = 1.418939 - 0.749134 = 0.669804. With a constant reward of 0.7 and alpha = 0.5, rho = 0.7 + 0.5 * 0.669804 = 1.0349.
     def log_jacobian(u):
@@ -181,13 +181,14 @@ def test_the_running_mean_becomes_the_soft_average_reward(settings, origin, make
 
     entropy = 0.5 * math.log(2 * math.pi * math.e) + quad(log_jacobian, -30, 30)[0]
     assert entropy == pytest.approx(0.669804, abs=1e-6)
-    agent = build(average_reward=True, freeze_reward=True, initial_alpha=0.5, learning_rate=1e-12, **settings)
+    settings = {"initial_alpha": 0.5, "learning_rate": 1e-12, "entropy_backup": entropy_backup}
+    agent = build(average_reward=True, freeze_reward=True, **settings)
     constant_reward(agent, 0.7)
     for parameter in agent.actor.mlp.layers[-1].parameters():
         parameter.data.zero_()
     # log_std = -5 + 3.5 (tanh(raw) + 1) = 0 at tanh(raw) = 3/7
     agent.actor.mlp.layers[-1].bias.data[..., 1] = math.atanh(3 / 7)
-    soft_average = 0.7 + 0.5 * (entropy - origin)
+    soft_average = 0.7 + 0.5 * entropy if entropy_backup else 0.7
     agent.average_reward.copy_(torch.tensor([soft_average - 0.2, soft_average + 0.2]))
     batch = make_batch(S, 64, O, A)
     for _ in range(500):  # a running mean of rate 0.005: 0.2 (1 - 0.005)^500 = 0.016 is left
@@ -199,23 +200,45 @@ def test_the_running_mean_becomes_the_soft_average_reward(settings, origin, make
 
 
 @pytest.mark.parametrize(
-    ("settings", "most"),
+    ("settings", "least", "most"),
     [
-        ({}, 20.0),  # 1 / (lambda (1 - gamma)) = 1 / (0.5 * 0.1)
-        ({"value_regularizer": 2.0}, 5.0),
-        ({"average_reward": True}, 1e6),  # no discount, no bound
-        ({"use_environment_reward": True}, 1e6),  # it may be anything
+        # 1 / (lambda (1 - gamma)) = 1 / (0.5 * 0.1); entropy that counts may cost anything
+        ({}, -1e6, 20.0),
+        ({"entropy_backup": False}, -20.0, 20.0),
+        ({"entropy_backup": False, "value_regularizer": 2.0}, -5.0, 5.0),
+        ({"entropy_backup": False, "average_reward": True}, -1e6, 1e6),  # no discount, no bounds
+        ({"entropy_backup": False, "use_environment_reward": True}, -1e6, 1e6),  # it may be anything
     ],
 )
-def test_critics_are_not_believed_above_what_rewards_add_up_to(settings, most, batch, expert, targets):
+def test_critics_are_not_believed_beyond_what_rewards_add_up_to(settings, least, most, batch, expert, targets):
     agent = build(initial_alpha=1e-12, **settings)
-    agent.sac.target_critic.mlp.layers[-1].bias.data.fill_(1e6)
-    agent.update(batch, expert)
-    torch.testing.assert_close(targets[0]["next_value"], torch.full((S, B), most), rtol=1e-5, atol=1e-3)
+    for bias in (-1e6, 1e6):
+        agent.sac.target_critic.mlp.layers[-1].bias.data.fill_(bias)
+        agent.update(batch, expert)
+    for call, value in zip(targets, (least, most), strict=True):
+        torch.testing.assert_close(call["next_value"], torch.full((S, B), value), rtol=1e-5, atol=1e-3)
 
 
-def test_entropy_can_count_from_its_target(batch, expert, targets):
-    for settings in ({}, {"entropy_from_target": True}):
-        build(num_seeds=S, initial_alpha=0.5, **settings).update(batch, expert)
-    plain, shifted = (call["next_value"] for call in targets)
-    torch.testing.assert_close(shifted, plain + 0.5 * A)  # V = Q - alpha (log pi - A)
+def test_without_entropy_backup_critics_hear_of_rewards_alone(batch, expert, targets):
+    for alpha in (1e-12, 0.5):
+        build(initial_alpha=alpha, entropy_backup=False).update(batch, expert)
+    build(initial_alpha=0.5).update(batch, expert)
+    cold, warm, soft = (call["next_value"] for call in targets)
+    torch.testing.assert_close(warm, cold)
+    assert ((soft - cold).abs() > 1e-3).all()
+
+
+def test_entropy_that_counts_can_pay_for_lying_down():
+    # What an Ant that was lost had learned: it walks at a reward of 0.1 and an entropy of -7.7, and thrashes on its back,
+    # where actions do not matter, at -2 and 4.7. With a temperature of 0.3 that is 0.1 - 2.31 = -2.21 a step against
+    # -2 + 1.41 = -0.59.
+    reward, log_prob = torch.tensor([[0.1, -2.0]]), torch.tensor([[7.7, -4.7]])
+    preferred = {}
+    for alpha in (0.3, 0.0):
+        q = torch.zeros(1, 1, 2)
+        for _ in range(500):
+            value = losses.soft_value(q, log_prob, torch.tensor([alpha]))
+            q = losses.critic_target(reward, torch.zeros(1, 2), value, GAMMA).unsqueeze(1)
+        soft = losses.soft_value(q, log_prob, torch.tensor([alpha]))
+        preferred[alpha] = ("walk", "lie")[int(soft.argmax())]
+    assert preferred == {0.3: "lie", 0.0: "walk"}

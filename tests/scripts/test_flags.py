@@ -159,7 +159,7 @@ ALL = {
         "--expert-share": ("0.5", "agent_settings", "expert_share", 0.5),
         "--standardize-observations": (None, "agent_settings", "standardize_observations", True),
         "--min-observation-std": ("0.1", "agent_settings", "min_observation_std", 0.1),
-        "--entropy-from-target": (None, "agent_settings", "entropy_from_target", True),
+        "--entropy-backup": (None, "agent_settings", "entropy_backup", True),
         "--inverse-eta": ("0.5", "agent_settings", "inverse_eta", 0.5),
         "--average-reward": (None, "agent_settings", "average_reward", True),
         "--resume": ("d", None, "resume", "d"),
