@@ -13,7 +13,8 @@ class Adam:
     """Adam (Kingma, Ba, arXiv 1412.6980): the kernel and the arithmetic of `torch.optim.Adam(fused=True)`.
 
     It steps on a loss instead of on `.grad` fields, and has no parameter groups, hooks or graph-break guards: those took
-    a fifth of an update of small networks. All of it stays on the device, so a CUDA graph can capture a step.
+    a fifth of an update of small networks. All of it stays on the device, so a CUDA graph can capture a step, and sees the
+    learning rate change.
 
     Args:
         parameters: what is optimised.
@@ -30,10 +31,15 @@ class Adam:
         eps: float = 1e-8,
     ):
         self.parameters = list(parameters)
-        self.learning_rate, self.betas, self.eps = learning_rate, betas, eps
+        self.full_learning_rate, self.betas, self.eps = learning_rate, betas, eps
         self.means = [torch.zeros_like(p, requires_grad=False) for p in self.parameters]
         self.squares = [torch.zeros_like(p, requires_grad=False) for p in self.parameters]
         self.step = torch.zeros((), device=self.parameters[0].device)
+        self.learning_rate = torch.tensor(learning_rate, device=self.parameters[0].device)
+
+    def anneal(self, share: float) -> None:
+        """Go on with this share of the full learning rate."""
+        self.learning_rate.fill_(share * self.full_learning_rate)
 
     def minimize(self, loss: Tensor) -> None:
         """One step on the sum over seeds of `loss` `[S]`. Gradients of other parameters are not computed."""

@@ -46,6 +46,7 @@ def add_online_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--updates-per-frame", type=float, help="gradient steps per frame of one seed")
     group.add_argument("--warmup-frames", type=int, help="frames of random actions before the first update")
     group.add_argument("--learning-rate", type=float, help="Adam's step")
+    group.add_argument("--anneal", type=float, help="share of the frames, the last, over which it falls to zero")
     group.add_argument("--gamma", type=float, help="discount per step")
     group.add_argument("--hidden-size", type=int, help="width of the two hidden layers")
     group.add_argument(
@@ -102,7 +103,7 @@ def online_settings(args: argparse.Namespace) -> dict[str, Any]:
     return {"agent_settings": _given(agent), "training_settings": _given(training)}
 
 
-_TRAINING_FLAGS = ("num_envs", "env_workers", "updates_per_frame", "warmup_frames", "compile")
+_TRAINING_FLAGS = ("num_envs", "env_workers", "updates_per_frame", "anneal", "warmup_frames", "compile")
 
 
 def demonstration_settings(args: argparse.Namespace) -> dict[str, Any]:

@@ -192,6 +192,9 @@ class TrainingConfig:
     """Processes that step the environments; 0: the one that trains. It pays beside a GPU, with many copies."""
     updates_per_frame: float = 1.0
     """Gradient steps per frame of one seed."""
+    anneal: float = 0.0
+    """Share of the frames, the last ones, over which learning rates fall to zero in a straight line, so that networks come to
+    rest; 0: they stay as they are."""
     warmup_frames: int = 5_000
     """Frames of random actions per seed before the first update."""
     buffer_size: int = 1_000_000
@@ -214,6 +217,7 @@ class TrainingConfig:
             *("frames", "num_seeds", "num_envs", "steps_per_batch", "updates_per_frame", "warmup_frames"),
             *("buffer_size", "eval_points", "eval_episodes", "checkpoint_points"),
         )
+        _require(0 <= self.anneal <= 1, f"anneal must lie between 0 and 1, and is {self.anneal}.")
         for name in ("seed", "env_workers"):
             _require(getattr(self, name) >= 0, f"{name} must not be negative, and is {getattr(self, name)}.")
         copies = self.num_seeds * self.num_envs
@@ -230,6 +234,10 @@ class TrainingConfig:
     def frames_per_batch(self) -> int:
         """Frames per seed in one collector batch, E * T."""
         return self.num_envs * self.steps_per_batch
+
+    def learning_rate_share(self, frames: int) -> float:
+        """The share of the full learning rates that is left after `frames` frames per seed."""
+        return min(1.0, max(0, self.frames - frames) / (self.anneal * self.frames)) if self.anneal else 1.0
 
     def compiles(self, device: torch.device) -> bool:
         """Whether updates are compiled: as was asked for, else in a run of so many that it pays."""

@@ -150,6 +150,9 @@ def train_online(
                 updates_due += config.frames_per_batch * config.updates_per_frame
             if updates_due >= 1:
                 num_updates, updates_due = int(updates_due), updates_due % 1
+                share = config.learning_rate_share(frames - config.frames_per_batch)
+                for optimizer in agent.optimizers:
+                    optimizer.anneal(share)
                 behavior.refresh()  # a GPU's updates run while these policies gather the next batch
                 monitor.info = update(replay.sample(num_updates, agent.config.batch_size))
             monitor.report(frames)

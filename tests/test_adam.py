@@ -34,6 +34,16 @@ def test_first_step_by_hand():
     torch.testing.assert_close(weight.detach(), torch.tensor([0.9, -1.9]))
 
 
+def test_half_the_learning_rate_is_half_the_step():
+    for share in (1.0, 0.5, 0.0):
+        weight = torch.tensor([1.0, -2.0], requires_grad=True)
+        adam = Adam([weight], 0.1)
+        adam.anneal(0.7)  # a share is of the full rate, whatever the last one was
+        adam.anneal(share)
+        adam.minimize(weight.square())
+        torch.testing.assert_close(weight.detach(), torch.tensor([1.0 - 0.1 * share, -2.0 + 0.1 * share]))
+
+
 def test_state_goes_on():
     a, loss_a = problem()
     b, loss_b = problem()

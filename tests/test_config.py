@@ -36,7 +36,7 @@ WRONG = {
     TrainingConfig: {
         **{"frames": [0, -5], "num_seeds": [0], "seed": [-1], "num_envs": [0], "steps_per_batch": [0]},
         **{"updates_per_frame": [0.0, float("inf")], "warmup_frames": [0], "buffer_size": [0], "eval_points": [0]},
-        **{"eval_episodes": [0], "checkpoint_points": [0], "env_workers": [-1, 7]},
+        **{"eval_episodes": [0], "checkpoint_points": [0], "env_workers": [-1, 7], "anneal": [-0.1, 1.1, float("nan")]},
     },
 }
 

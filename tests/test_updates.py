@@ -124,9 +124,16 @@ def test_compiled_and_plain_training_agree(caplog):
     plain, compiled = make_agent("ipmd"), make_agent("ipmd")
     before = deepcopy(plain.state_dict())
     train(plain)
-    assert train(compiled, compiled=True).update != compiled.update
+    run = train(compiled, compiled=True)
+    assert run.update != compiled.update
     assert warnings(caplog) == []
     assert disagreement(before, plain.state_dict(), compiled.state_dict()) < 0.01
+
+    at_rest = deepcopy(compiled.actor.state_dict())
+    for optimizer in compiled.optimizers:  # it does not go on with the rate that it was compiled with
+        optimizer.anneal(0.0)
+    run(packed(4))
+    assert all(torch.equal(value, compiled.actor.state_dict()[name]) for name, value in at_rest.items())
 
 
 @pytest.mark.parametrize("kind", ["sac", "ipmd"])
@@ -238,6 +245,8 @@ def test_captured_and_eager_training_agree(kind, num_seeds, compiled, caplog):
     run = Updates(graphed, compiled=compiled)
     for call in range(50):  # 200 updates
         batches = packed(4, "cuda", call, num_seeds)
+        for optimizer in (*eager.optimizers, *graphed.optimizers):
+            optimizer.anneal(1 - call / 50)
         update_all(eager, batches, sample_experts(eager, 4))
         run(batches)
     assert run.graph is not None

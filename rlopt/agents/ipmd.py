@@ -125,6 +125,11 @@ class IPMD:
         return not (self.config.use_environment_reward or self.config.freeze_reward)
 
     @property
+    def optimizers(self) -> list[Adam]:
+        """What takes an update's gradient steps."""
+        return [*self.sac.optimizers, self.reward_optimizer]
+
+    @property
     def generators(self) -> list[torch.Generator]:
         """What an update draws from."""
         return [*self.sac.generators, self.reward_generator]

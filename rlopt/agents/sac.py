@@ -129,6 +129,11 @@ class SAC:
         polyak_update(self.mean_actor, self.actor, self.config.policy_tau)
 
     @property
+    def optimizers(self) -> list[Adam]:
+        """What takes an update's gradient steps."""
+        return [self.critic_optimizer, self.actor_optimizer]
+
+    @property
     def generators(self) -> list[torch.Generator]:
         """What an update draws from."""
         return [self.generator]

@@ -89,6 +89,14 @@ def test_a_negative_inverse_eta(value, refused):
     assert "inverse_eta" in refused(IPMD_SCRIPT, EXPERT, "--inverse-eta", value)
 
 
+@pytest.mark.parametrize("value", ["-0.5", "1.5", "nan"])
+@pytest.mark.parametrize("script", [COLLECT, IPMD_SCRIPT, COMPARE])
+def test_a_share_to_anneal_that_is_none(script, value, refused):
+    message = refused(*command(script, "--anneal", value))
+    assert "anneal must lie between 0 and 1" in message
+    assert value in message
+
+
 @pytest.mark.parametrize(("script", "flag", "value"), [(COLLECT, "--learning-rate", "nan"), (BC_SCRIPT, "--lr", "nan")])
 def test_a_learning_rate_that_is_no_number(script, flag, value, refused):
     assert "learning_rate" in refused(*command(script, flag, value))

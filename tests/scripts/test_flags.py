@@ -112,6 +112,7 @@ ALL_ONLINE = {
     "--updates-per-frame": ("0.25", "training_settings", "updates_per_frame", 0.25),
     "--warmup-frames": ("300", "training_settings", "warmup_frames", 300),
     "--learning-rate": ("0.01", "agent_settings", "learning_rate", 0.01),
+    "--anneal": ("0.5", "training_settings", "anneal", 0.5),
     "--gamma": ("0.9", "agent_settings", "gamma", 0.9),
     "--hidden-size": ("32", "agent_settings", "hidden_sizes", (32, 32)),
     "--policy-tau": ("0.01", "agent_settings", "policy_tau", 0.01),

@@ -87,6 +87,36 @@ def test_the_number_of_updates(counter_env, updates_per_frame, total):
     assert history.x == [40, 60, 80]
 
 
+def ipmd():
+    agent = IPMD(IPMDConfig(**TINY, expert_batch_size=8), 3, 2, num_seeds=S)
+    agent.set_expert_buffer(expert_buffer())
+    return agent
+
+
+@pytest.mark.parametrize(
+    ("anneal", "shares"),
+    [
+        (0.0, [1, 1, 1, 1, 1, 1, 1]),
+        # the last 40 of 80 frames; an update goes with what was left when its batch began: 10, 20, 30, ... frames
+        (0.5, [1, 1, 1, 1, 0.75, 0.5, 0.25]),
+        (1.0, [7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8]),
+    ],
+)
+@pytest.mark.parametrize("build", [sac, ipmd])
+def test_learning_rates_fall_to_zero_over_the_last_frames(counter_env, anneal, shares, build):
+    agent, seen = build(), []
+
+    def spy(_, info):
+        seen.append([optimizer.learning_rate.item() for optimizer in agent.optimizers])
+        return info
+
+    spy_on_updates(agent, spy)
+    train_online(agent, counter_env, settings(anneal=anneal, updates_per_frame=0.1), evaluator=ConstantEvaluator())
+    rates = [optimizer.full_learning_rate for optimizer in agent.optimizers]
+    assert len(rates) == (2 if build is sac else 3)
+    np.testing.assert_allclose(seen, np.outer(shares, rates), rtol=1e-6)
+
+
 def test_frames_are_rounded_up_to_whole_batches(counter_env, tmp_path):
     checkpoint = tmp_path / "checkpoint.pt"
     history = train_online(
