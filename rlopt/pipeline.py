@@ -262,6 +262,7 @@ def compare_methods(
     seed: int = 42,
     num_seeds: int = 5,
     demos: int = 5,
+    skip_demos: int = 0,
     agent_settings: Mapping[str, Any] | None = None,
     training_settings: Mapping[str, Any] | None = None,
     resume: bool = False,
@@ -279,7 +280,9 @@ def compare_methods(
         seed: seed i of every method uses `seed + i`.
         num_seeds: S.
         demos: demonstrations that IPMD and BC learn from.
-        agent_settings: fields of `SACConfig`, for SAC and IPMD alike, that differ from the environment's preset.
+        skip_demos: how many at the file's start to leave out.
+        agent_settings: fields of `SACConfig`, for SAC and IPMD alike, that differ from the environment's preset; with
+            `expert_data`, which leaves SAC out, any field of `IPMDConfig`.
         training_settings: fields of `TrainingConfig` that do.
         resume: keep the stages that an interrupted comparison with the same settings finished, and go on.
         options: device, logs, W&B.
@@ -296,10 +299,13 @@ def compare_methods(
     check_whole_episode(env_id, expert_frames, "--expert-frames")
     check_whole_episode(env_id, ipmd_frames, "--ipmd-frames")
     require_positive(bc_epochs=bc_epochs, num_seeds=num_seeds, demos=demos)
+    if skip_demos < 0:
+        raise UserError(f"--skip-demos must not be negative, and is {skip_demos}.")
+    chosen: dict[str, Any] = {"demos": demos, "skip_demos": skip_demos}
     for frames in (expert_frames, ipmd_frames):
         configure(TrainingConfig, env_id, training_settings, frames=frames, num_seeds=num_seeds)
     if expert_data is not None:
-        prepare_demonstrations(expert_data, env_id, demos=demos)
+        prepare_demonstrations(expert_data, env_id, **chosen)
     check_writable(directory)
     device = str(choose_device(options.device))
     options = replace(options, device=device, wandb_group=options.wandb_group or f"compare-{env_id}-{timestamp()}")
@@ -312,7 +318,7 @@ def compare_methods(
     }
     settings: dict[str, Any] = {
         **{"env": env_id, "expert_frames": expert_frames, "ipmd_frames": ipmd_frames, "bc_epochs": bc_epochs},
-        **{"seed": seed, "num_seeds": num_seeds, "demos": demos, "expert_data": expert_data},
+        **{"seed": seed, "num_seeds": num_seeds, **chosen, "expert_data": expert_data},
         **{"agent_settings": agent_settings or {}, "training_settings": training_settings or {}},
     }
     finished = FinishedStages(directory / "stages.pt", settings, keep=resume)
@@ -321,15 +327,17 @@ def compare_methods(
     if expert_data is None:
         stages["sac"] = finished.get_or_run(
             "sac",
-            lambda: collect_expert_data(env_id, frames=expert_frames, episodes=max(50, demos), **online).summary(),
+            lambda: collect_expert_data(
+                env_id, frames=expert_frames, episodes=max(50, skip_demos + demos), **online
+            ).summary(),
         )
         expert_data = stages["sac"]["demonstrations"]
     path = Path(expert_data)
     stages["ipmd"] = finished.get_or_run(
-        "ipmd", lambda: train_ipmd(path, env_id=env_id, frames=ipmd_frames, demos=demos, **online).summary()
+        "ipmd", lambda: train_ipmd(path, env_id=env_id, frames=ipmd_frames, **chosen, **online).summary()
     )
     bc: dict[str, Any] = {**common, "epochs": bc_epochs, "resume": online["resume"]}
-    stages["bc"] = finished.get_or_run("bc", lambda: train_bc(path, env_id=env_id, demos=demos, **bc).summary())
+    stages["bc"] = finished.get_or_run("bc", lambda: train_bc(path, env_id=env_id, **chosen, **bc).summary())
 
     results = comparison_results(
         stages,

@@ -15,6 +15,7 @@ def main() -> None:
     parser.add_argument("--bc-epochs", type=int, default=100, help="epochs of behaviour cloning")
     parser.add_argument("--save-dir", default="comparison_results", help="results go to SAVE_DIR/ENV/")
     parser.add_argument("--demos", type=int, default=5, help="demonstrations that IPMD and BC learn from")
+    parser.add_argument("--skip-demos", type=int, default=0, help="demonstrations at the file's start to leave out")
     parser.add_argument("--expert-data", help="an expert_buffer.pt to use in place of training an expert")
     parser.add_argument(
         "--resume", action="store_true", help="go on with an interrupted comparison of the same settings"
@@ -35,6 +36,7 @@ def main() -> None:
         seed=args.seed,
         num_seeds=args.num_seeds,
         demos=args.demos,
+        skip_demos=args.skip_demos,
         resume=args.resume,
         options=run_options(args),
         **online_settings(args),

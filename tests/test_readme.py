@@ -1,4 +1,4 @@
-"""What the README shows works: its notebook, its commands, its flags and its links."""
+"""What README and RESULTS show works: the notebook, commands, flags and links."""
 
 import dataclasses
 import re
@@ -14,12 +14,12 @@ from rlopt import config
 from rlopt.imitation.demonstrations import Demonstrations, save_demonstrations
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-PROSE = re.sub(r"^```.*?^```$", "", README, flags=re.M | re.S)
+TEXT = "\n".join((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "RESULTS.md"))
+PROSE = re.sub(r"^```.*?^```$", "", TEXT, flags=re.M | re.S)
 
 
 def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.M | re.S)
+    return re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.M | re.S)
 
 
 def flags_of(script, monkeypatch, capsys):
@@ -98,7 +98,7 @@ def test_commands_name_scripts_flags_and_targets_that_exist(words, monkeypatch, 
 def test_flags_in_the_text_exist(monkeypatch, capsys):
     named = {flag for code in re.findall(r"`([^`\n]+)`", PROSE) for flag in re.findall(r"(?<![\w-])--[\w-]+", code)}
     assert named
-    scripts = sorted(set(re.findall(r"\bscripts/\w+\.py", README)))
+    scripts = sorted(set(re.findall(r"\bscripts/\w+\.py", TEXT)))
     known = set().union(*(flags_of(script, monkeypatch, capsys) for script in scripts))
     assert named <= known | {"--help"}
 
@@ -108,3 +108,11 @@ def test_links_lead_somewhere():
     local = [target for target in targets if "://" not in target]
     assert local
     assert [target for target in local if not (ROOT / target).exists()] == []
+
+
+def test_links_to_sections_lead_to_one():
+    titles = re.findall(r"^#+ (.*)$", PROSE, re.M)
+    sections = {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+    named = set(re.findall(r"\]\((?:\w+\.md)?#([^)]+)\)", PROSE))
+    assert named
+    assert named <= sections

@@ -200,12 +200,15 @@ def test_04_takes_expert_data_and_trains_no_expert(chain, tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     data = dataclasses.replace(load_demonstrations(chain[0] / EXPERT), expert_return=-150.0, random_return=-1250.0)
     path = save_demonstrations(data, tmp_path / "mine")
-    flags = [*SMALL, "--ipmd-frames", 640, "--bc-epochs", 2, "--demos", 2, "--no-wandb", "--device", "cpu"]
+    flags = [*SMALL, "--ipmd-frames", 640, "--bc-epochs", 2, "--no-wandb", "--device", "cpu"]
+    flags += ["--demos", 2, "--skip-demos", 1]
     assert run_here(monkeypatch, COMPARE, "--expert-data", path, "--save-dir", "out", *flags) == 0
     assert {path.name for path in tmp_path.iterdir()} == {"mine", "logs", "out"}
     results = json.loads((tmp_path / "out" / "Pendulum-v1" / "results.json").read_text())
     check_results(results, methods=["ipmd", "bc"], finite=True)
     assert results["demonstrations"] == 2
+    configs = [json.loads(path.read_text())["config"] for path in (tmp_path / "logs").rglob("config.json")]
+    assert [(config["demonstrations"], config["skip_demos"]) for config in configs] == [(2, 1)] * 2
     assert results["expert_return"] == -150
     for name in ("comparison.png", "learning_curves.png"):
         assert png_size(tmp_path / "out" / "Pendulum-v1" / name)

@@ -13,7 +13,7 @@ from rlopt.config import BCConfig, IPMDConfig
 from rlopt.envs import env_spec
 from rlopt.models import save_agent
 
-from .shared_errors import BC_SCRIPT, COLLECT, EXPERT, IPMD_SCRIPT, READERS, command
+from .shared_errors import BC_SCRIPT, COLLECT, COMPARE, EXPERT, IPMD_SCRIPT, READERS, command
 
 pytestmark = pytest.mark.usefixtures("workplace")
 
@@ -157,6 +157,11 @@ def test_more_demonstrations_than_there_are_or_none(script, demos, refused):
 @pytest.mark.parametrize("skip", [-1, 3])
 def test_more_demonstrations_skipped_than_there_are_or_a_negative_number(script, skip, refused):
     assert f"{skip} demonstrations to be skipped: there are 3" in refused(script, EXPERT, "--skip-demos", skip)
+
+
+def test_04_cannot_skip_more_demonstrations_than_there_are(refused):
+    message = refused(COMPARE, "--expert-data", EXPERT, "--demos", 1, "--skip-demos", 3)
+    assert "3 demonstrations to be skipped: there are 3" in message
 
 
 @pytest.mark.parametrize("script", [IPMD_SCRIPT, BC_SCRIPT])

@@ -76,6 +76,10 @@ def test_a_negative_seed(script, refused):
     assert "seed" in refused(*command(script, "--seed", -1))
 
 
+def test_a_negative_number_of_demonstrations_to_skip_before_an_expert_is_trained(refused):
+    assert refused(COMPARE, "--skip-demos", -1) == "--skip-demos must not be negative, and is -1."
+
+
 @pytest.mark.parametrize("value", ["-0.5", "nan", "inf"])
 @pytest.mark.parametrize("script", [IPMD_SCRIPT, BC_SCRIPT])
 def test_noise_that_is_none(script, value, refused):

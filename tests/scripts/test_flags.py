@@ -184,6 +184,7 @@ ALL = {
         "--bc-epochs": ("7", None, "bc_epochs", 7),
         "--save-dir": ("s", None, "save_dir", "s"),
         "--demos": ("6", None, "demos", 6),
+        "--skip-demos": ("3", None, "skip_demos", 3),
         "--expert-data": ("e.pt", None, "expert_data", "e.pt"),
         "--resume": (None, None, "resume", True),
     },

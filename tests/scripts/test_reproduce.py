@@ -4,12 +4,33 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from rlopt import pipeline
+from rlopt.config import IPMDConfig, SACConfig, configure
+from rlopt.imitation.demonstrations import Demonstrations, save_demonstrations
 
 from .shared import run_here
 
 SCRIPT = "reproduce_results.py"
+
+
+def falls_twice(env_id):
+    """Four demonstrations: two that fall, one that runs to the time limit, one that falls."""
+    return Demonstrations(
+        env_id=env_id,
+        observation=torch.zeros(7, 2),
+        action=torch.zeros(7, 1),
+        next_observation=torch.zeros(7, 2),
+        reward=torch.zeros(7),
+        terminated=torch.tensor([True, False, True, False, False, False, True]),
+        truncated=torch.tensor([False, False, False, False, False, True, False]),
+        episode_lengths=torch.tensor([1, 2, 3, 1]),
+        action_low=-torch.ones(1),
+        action_high=torch.ones(1),
+        expert_return=50.0,
+        random_return=-2.0,
+    )
 
 
 @pytest.fixture
@@ -18,13 +39,12 @@ def asked(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     calls = []
 
-    def collect(env_id, *, frames, num_seeds, save_dir, **settings):
-        calls.append((env_id, "sac", frames, num_seeds))
-        (Path(save_dir) / env_id).mkdir(parents=True)
-        (Path(save_dir) / env_id / "expert_buffer.pt").touch()
+    def collect(env_id, *, frames, num_seeds, save_dir, agent_settings, **settings):
+        calls.append((env_id, "sac", frames, num_seeds, agent_settings))
+        save_demonstrations(falls_twice(env_id), Path(save_dir) / env_id)
 
-    def compare(env_id, *, ipmd_frames, num_seeds, save_dir, **settings):
-        calls.append((env_id, "ipmd", ipmd_frames, num_seeds))
+    def compare(env_id, *, ipmd_frames, num_seeds, save_dir, skip_demos, agent_settings, **settings):
+        calls.append((env_id, "ipmd", ipmd_frames, num_seeds, agent_settings, skip_demos))
         method = {"frames": ipmd_frames, "return_mean": 40.0, "normalized_iqm": 0.75, "normalized_ci95": [0.5, None]}
         results = {"demonstrations": 1, "random_return": -2.0, "expert_return": 50.0}
         results["methods"] = {"ipmd": method, "bc": method}
@@ -43,7 +63,7 @@ def reproduce(monkeypatch, *flags):
 
 def test_budgets_and_seeds(asked, monkeypatch):
     assert reproduce(monkeypatch, "--envs", "Pendulum-v1", "Swimmer-v5", "--frames-scale", 0.5, "--num-seeds", 3) == 0
-    assert asked == [
+    assert [call[:4] for call in asked] == [
         ("Pendulum-v1", "sac", 25_000, 1),
         ("Pendulum-v1", "ipmd", 10_000, 3),
         ("Swimmer-v5", "sac", 100_000, 5),  # one seed may not find the stroke
@@ -51,9 +71,34 @@ def test_budgets_and_seeds(asked, monkeypatch):
     ]
 
 
+def test_settings_of_a_task_and_flags_before_them(asked, monkeypatch):
+    assert reproduce(monkeypatch, "--envs", "Ant-v5", "Hopper-v5", "--gamma", 0.9) == 0
+    assert [call[4] for call in asked] == [
+        {"batch_size": 128, "gamma": 0.9},
+        {"batch_size": 128, "expert_batch_size": 128, "gamma": 0.9},
+        {"gamma": 0.9},
+        {"batch_size": 128, "expert_batch_size": 128, "gamma": 0.9},
+    ]
+    asked.clear()
+    assert reproduce(monkeypatch, "--envs", "Ant-v5", "--batch-size", 32, "--save-dir", "other") == 0
+    assert [call[4]["batch_size"] for call in asked] == [32, 32]
+
+
+def test_settings_of_all_tasks_are_fields_of_the_agents(asked, monkeypatch):
+    assert reproduce(monkeypatch) == 0
+    for env_id, method, _, _, settings, *_ in asked:
+        configure(SACConfig if method == "sac" else IPMDConfig, env_id, settings)
+
+
+@pytest.mark.parametrize(("demos", "skipped"), [(1, 2), (2, 2), (3, 1), (4, 0)])
+def test_demonstrations_that_fall_are_left_out_as_long_as_enough_are_there(demos, skipped, asked, monkeypatch):
+    assert reproduce(monkeypatch, "--envs", "Hopper-v5", "--demos", demos) == 0
+    assert asked[-1][-1] == skipped
+
+
 def test_expert_seeds_that_are_asked_for_hold_everywhere(asked, monkeypatch):
     assert reproduce(monkeypatch, "--envs", "Pendulum-v1", "Swimmer-v5", "--expert-seeds", 2) == 0
-    assert [seeds for _, kind, _, seeds in asked if kind == "sac"] == [2, 2]
+    assert [seeds for _, kind, _, seeds, *_ in asked if kind == "sac"] == [2, 2]
 
 
 def test_an_expert_that_is_there_is_not_trained_again(asked, monkeypatch):
@@ -62,7 +107,7 @@ def test_an_expert_that_is_there_is_not_trained_again(asked, monkeypatch):
     Path("reproduced_results/Pendulum-v1/results.json").unlink()
     Path("reproduced_results/Pendulum-v1").rmdir()
     assert reproduce(monkeypatch, "--envs", "Pendulum-v1") == 0
-    assert asked == [("Pendulum-v1", "ipmd", 20_000, 5)]
+    assert [call[:4] for call in asked] == [("Pendulum-v1", "ipmd", 20_000, 5)]
 
 
 def test_the_table(asked, monkeypatch, capsys):
