@@ -23,9 +23,14 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
         return super()._get_help_string(action) if told else action.help
 
 
+def plain_parser(description: str) -> argparse.ArgumentParser:
+    """A parser without flags, whose help tells defaults."""
+    return argparse.ArgumentParser(description=description, formatter_class=_HelpFormatter)
+
+
 def make_parser(description: str, *, seed: int, device: str = "cuda:0") -> argparse.ArgumentParser:
-    """A parser with the flags that every script has."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=_HelpFormatter)
+    """A parser with the flags of every script that trains."""
+    parser = plain_parser(description)
     parser.add_argument("--device", default=device, help="cuda:0, cpu, ...; without CUDA the CPU is used")
     parser.add_argument("--seed", type=int, default=seed, help="seed i of a run uses SEED + i")
     parser.add_argument("--num-seeds", type=int, default=5, help="seeds trained at once, in one update")

@@ -229,3 +229,21 @@ def test_02_interrupted_keeps_a_checkpoint_and_resumes(chain, tmp_path):
     seconds = [row["wall_seconds"] for row in rows]
     assert seconds == sorted(seconds)
     assert load_agent(directory / "ipmd_model.pt")[1]["seeds"] == [43, 44]
+
+
+def test_the_runs_of_the_steps_in_one_picture(chain, call, workplace):
+    logs = sorted(str(path.parent) for path in (chain[0]).rglob("logs/*/Pendulum-v1/*/config.json"))
+    assert len(logs) == 3
+    code, out, err = call("plot_runs.py", *logs, "--expert-data", "data/expert_buffer.pt", "--save", "pictures/all.png")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert [line.split()[0] for line in lines] == ["ipmd", "sac", "bc", "Picture:"]
+    assert all(re.search(r"return +-\d+\.\d  score +-?\d\.\d{3} \[.*\]  worst seed", line) for line in lines[:3])
+    assert (workplace / "pictures" / "all.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_run_that_is_not_there(call, workplace):
+    code, out, err = call("plot_runs.py", "logs/nothing")
+    assert (code, out) == (2, "")
+    assert err.startswith("error: logs/nothing is no run folder")
+    assert len(err.splitlines()) == 1

@@ -1,0 +1,35 @@
+#!/usr/bin/env python3
+"""Draw the learning curves of runs that are there, finished or not, in one picture, and say where each one stands."""
+
+from rlopt.cli import plain_parser, run
+
+
+def main() -> None:
+    """Parse, draw, print."""
+    parser = plain_parser(__doc__)
+    parser.add_argument(
+        "runs",
+        nargs="+",
+        metavar="[NAME=]FOLDER",
+        help="run folders such as logs/ipmd/Pendulum-v1/2026-01-31_09-05-00; those of one name, or else of one method, "
+        "have their seeds side by side",
+    )
+    parser.add_argument("--expert-data", help="expert_buffer.pt to measure them by (default: what they learned from)")
+    parser.add_argument("--frames", type=int, help="leave out what came later")
+    parser.add_argument("--save", default="runs.png", help="the picture")
+    args = parser.parse_args()
+
+    from rlopt.runs import plot_runs
+
+    for name, now in plot_runs(args.runs, args.save, expert_data=args.expert_data, frames=args.frames).items():
+        low, high = now["normalized_ci95"]
+        unit = "frames" if "frames" in now else "epochs"
+        print(
+            f"{name:8} {now[unit]:>9,} {unit}  return {now['return_mean']:8.1f}  score {now['normalized_iqm']:6.3f} "
+            f"[{low:.3f}, {high:.3f}]  worst seed {min(now['normalized_per_seed']):6.3f}"
+        )
+    print(f"Picture: {args.save}")
+
+
+if __name__ == "__main__":
+    run(main)
