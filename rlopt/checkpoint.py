@@ -65,32 +65,34 @@ def _check_plain(value: Any, where: str) -> None:
 
 
 @contextmanager
-def _ctrl_c_waits() -> Iterator[None]:
-    """Holds Ctrl-C back until the block ends: torch's writer makes a RuntimeError of it, or brings the process down."""
+def _stops_wait() -> Iterator[None]:
+    """Holds Ctrl-C and SIGTERM back until the block ends: torch's writer makes a RuntimeError of an interrupt, or crashes."""
     if threading.current_thread() is not threading.main_thread():  # no other thread hears of it
         yield
         return
-    pressed: list[int] = []
-    handler = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
+    heard: list[int] = []
+    stops = (signal.SIGINT, signal.SIGTERM)
+    handlers = [signal.signal(stop, lambda number, frame: heard.append(number)) for stop in stops]
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, handler)
-        if pressed:
-            signal.raise_signal(signal.SIGINT)
+        for stop, handler in zip(stops, handlers, strict=True):
+            signal.signal(stop, handler)
+        for number in heard:
+            signal.raise_signal(number)
 
 
 @contextmanager
 def atomic_file(path: Path | str) -> Iterator[IO[bytes]]:
     """A binary file to write to; it takes the place of `path` when the block ends, and vanishes when the block fails.
 
-    Parent folders are created; Ctrl-C waits until the file is whole. Raises:
+    Parent folders are created; Ctrl-C and SIGTERM wait until the file is whole. Raises:
         UserError: the folder cannot be written to or the disk is full; the old file stays as it was.
     """
     path = Path(path)
     # Not tempfile: its files are private (mode 0600), and a shared result must follow the user's umask.
     temporary = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}.tmp"
-    with _ctrl_c_waits():
+    with _stops_wait():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with open(temporary, "xb") as file:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import signal
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -122,7 +123,11 @@ def _given(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a script and leave with its exit code: 0, 2 with one sentence for what the user can put right, 130 for Ctrl-C."""
+    """Run a script and leave with its exit code: 0, 2 with one sentence for what the user can put right, 130 for Ctrl-C.
+
+    SIGTERM (`kill`, a scheduler) is Ctrl-C to it, so that a run in the background keeps a checkpoint, too.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     logging.basicConfig(format="warning: %(message)s", level=logging.WARNING)
     try:
         main()

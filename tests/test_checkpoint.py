@@ -77,14 +77,15 @@ def test_a_save_that_fails_keeps_the_old_file(tmp_path, monkeypatch):
     assert names(tmp_path) == {"model.pt"}
 
 
-def test_ctrl_c_waits_until_the_file_is_whole(tmp_path, monkeypatch):
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_waits_until_the_file_is_whole(stop, tmp_path, monkeypatch):
     """Raised inside torch's writer it would come out as a RuntimeError, or bring the process down."""
     path = tmp_path / "model.pt"
-    handler = signal.getsignal(signal.SIGINT)
+    before = signal.signal(stop, signal.default_int_handler)
     write = _Writer.write
 
     def interrupted_write(self, data):
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(stop)
         return write(self, data)
 
     monkeypatch.setattr(_Writer, "write", interrupted_write)
@@ -92,7 +93,7 @@ def test_ctrl_c_waits_until_the_file_is_whole(tmp_path, monkeypatch):
         save_atomically(path, {"step": 2, "weights": torch.ones(1000)})
     assert load_safely(path, what="Model")["step"] == 2
     assert names(tmp_path) == {"model.pt"}
-    assert signal.getsignal(signal.SIGINT) is handler
+    assert signal.signal(stop, before) is signal.default_int_handler
 
 
 def test_a_file_can_be_saved_in_another_thread(tmp_path):

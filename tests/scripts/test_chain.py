@@ -189,8 +189,9 @@ def has_rows(folder):
     return any(len(path.read_text().splitlines()) > 2 for path in folder.rglob("metrics.csv"))
 
 
-def test_02_interrupted_keeps_a_checkpoint_and_resumes(chain, tmp_path):
-    """The signal is a real one, sent while the process trains."""
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_02_interrupted_keeps_a_checkpoint_and_resumes(stop, chain, tmp_path):
+    """The signal is a real one, sent while the process trains: Ctrl-C, or that of `kill` and schedulers."""
     total = 3200
     flags = [*SMALL, "--updates-per-frame", "0.2", "--frames", str(total), "--device", "cpu", "--no-wandb"]
     command = [sys.executable, str(SCRIPTS / IPMD), str(chain[0] / EXPERT), *flags]
@@ -201,13 +202,15 @@ def test_02_interrupted_keeps_a_checkpoint_and_resumes(chain, tmp_path):
             env=environment(),
             stderr=stderr,
             stdout=subprocess.DEVNULL,
-            # a shell that starts tests in the background has them ignore Ctrl-C
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+            # a shell has what it starts in the background ignore Ctrl-C
+            preexec_fn=lambda: signal.signal(
+                signal.SIGINT, signal.default_int_handler if stop == signal.SIGINT else signal.SIG_IGN
+            ),
         )
         until = time.monotonic() + 120
         while process.poll() is None and time.monotonic() < until and not has_rows(tmp_path):
             time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(stop)
         assert process.wait(60) == 130
     shown = (tmp_path / "stderr.txt").read_text()
     directory = only((tmp_path / "logs" / "ipmd" / "Pendulum-v1").iterdir())
