@@ -43,12 +43,17 @@ class Transition(NamedTuple):
         """The same transitions with another reward. (`_replace` does not survive torch.compile in torch 2.11.)"""
         return Transition(self.observation, self.action, reward, self.next_observation, self.terminated)
 
-    def with_share_of(self, other: Transition, share: float) -> Transition:
-        """A share of the batch, its last part, replaced by the first transitions of `other` (as far as they reach)."""
-        count = min(round(share * self.reward.shape[1]), other.reward.shape[1])
-        if count == 0:
-            return self
-        return Transition(*(torch.cat([own[:, :-count], o[:, :count]], 1) for own, o in zip(self, other, strict=True)))
+    def with_share_of(self, other: Transition, share: float) -> tuple[Transition, int]:
+        """A share of the batch, its last part, replaced by the first transitions of `other` (as far as they reach).
+
+        Returns also how many at its beginning are the batch's own: at least one.
+        """
+        size = self.reward.shape[1]
+        kept = max(1, size - min(round(share * size), other.reward.shape[1]))
+        if kept == size:
+            return self, size
+        parts = zip(self, other, strict=True)
+        return Transition(*(torch.cat([own[:, :kept], o[:, : size - kept]], 1) for own, o in parts)), kept
 
     def pack(self) -> Tensor:
         """One tensor `[..., 2O + A + 2]`: a replay buffer then gathers one tensor, not five."""

@@ -160,12 +160,12 @@ class IPMD:
         self.num_updates += 1
         terminal_value: Tensor | float = 0.0
         info: Info = {}
-        mixed = batch
+        mixed, own = batch, batch.reward.shape[1]
         if not config.use_environment_reward:
             # reward step:  min_theta  E_pi[r] - E_expert[r] + psi(theta)
             batch, expert, info = self.judge(batch, expert, weight)
             # critic and policy learn of the expert's states long before the policy gets there (SQIL, RLPD)
-            mixed = batch if expert is None else batch.with_share_of(expert, config.expert_share)
+            mixed, own = (batch, own) if expert is None else batch.with_share_of(expert, config.expert_share)
             # what follows termination is the absorbing state, for ever
             terminal_value = self.absorbing_value()
 
@@ -175,14 +175,14 @@ class IPMD:
         gamma = 1.0 if config.average_reward else config.gamma
         info |= self.sac.evaluate_policy(mixed, noise[0], terminal_value, gamma, self.q_bounds, self.entropy_backup)
 
-        # policy improvement:  min_pi  E[ alpha log pi - min Q ] + (1/eta) KL(pi || pi_k)
+        # policy improvement:  min_pi  E[ alpha log pi - min Q ] + (1/eta) KL(pi || pi_k),  alpha by its own states
         if config.inverse_eta > 0:
             with torch.no_grad():
                 mirror = self.mirror_actor(mixed.observation)
-            info |= self.sac.improve_policy(mixed.observation, noise[1], mirror, config.inverse_eta)
+            info |= self.sac.improve_policy(mixed.observation, noise[1], mirror, config.inverse_eta, own)
             self.renew_mirror_policy()
         else:
-            info |= self.sac.improve_policy(mixed.observation, noise[1])
+            info |= self.sac.improve_policy(mixed.observation, noise[1], own=own)
         self.sac.renew_averages()
 
         if config.average_reward:

@@ -106,10 +106,16 @@ class SAC:
         return {"critic_loss": critic_loss.detach(), "q_mean": q.detach().mean((1, 2))}
 
     def improve_policy(
-        self, observation: Tensor, noise: Tensor, mirror: Gaussian | None = None, inverse_eta: float = 0.0
+        self,
+        observation: Tensor,
+        noise: Tensor,
+        mirror: Gaussian | None = None,
+        inverse_eta: float = 0.0,
+        own: int | None = None,
     ) -> Info:
         """Policies towards the soft greedy ones, their actions by `noise` `[S, B, A]`; temperatures hold their entropy at -A.
 
+        It is the entropy in the first `own` observations (None: all), which the policies came to themselves.
         With `mirror`, the policies pi_k of the last mirror step on the same observations, the loss has
         (1/eta) KL(pi || pi_k) added to it.
         """
@@ -119,9 +125,10 @@ class SAC:
         policy_loss = losses.policy_loss(log_prob, self.critic(observation, action), alpha)
         if mirror is not None:
             policy_loss = policy_loss + inverse_eta * losses.gaussian_kl(mean, log_std, *mirror).mean(-1)
-        temperature_loss = losses.temperature_loss(self.log_alpha, log_prob, self.target_entropy)
+        own_log_prob = log_prob.detach()[:, :own]
+        temperature_loss = losses.temperature_loss(self.log_alpha, own_log_prob, self.target_entropy)
         self.actor_optimizer.minimize(policy_loss + temperature_loss)
-        return {"policy_loss": policy_loss.detach(), "alpha": alpha, "entropy": -log_prob.detach().mean(-1)}
+        return {"policy_loss": policy_loss.detach(), "alpha": alpha, "entropy": -own_log_prob.mean(-1)}
 
     def renew_averages(self) -> None:
         """The target critics and the policies that are evaluated follow what was learned."""

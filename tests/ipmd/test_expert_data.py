@@ -98,7 +98,9 @@ def test_critic_and_policy_learn_from_the_experts_share(batch, expert, targets, 
     seen = []
     improve = agent.sac.improve_policy
     monkeypatch.setattr(
-        agent.sac, "improve_policy", lambda observation, noise: seen.append(observation) or improve(observation, noise)
+        agent.sac,
+        "improve_policy",
+        lambda observation, noise, own: seen.append((observation, own)) or improve(observation, noise, own=own),
     )
     net = agent.reward_net
     with torch.no_grad():
@@ -109,7 +111,8 @@ def test_critic_and_policy_learn_from_the_experts_share(batch, expert, targets, 
     # six of eight transitions are the policy's, two the expert's, each with the learned reward
     torch.testing.assert_close(call["reward"], torch.cat([own[:, :6], other[:, :2]], 1))
     assert torch.equal(call["terminated"], torch.cat([batch.terminated[:, :6], expert.terminated[:, :2]], 1))
-    assert torch.equal(seen[0], torch.cat([batch.observation[:, :6], expert.observation[:, :2]], 1))
+    assert torch.equal(seen[0][0], torch.cat([batch.observation[:, :6], expert.observation[:, :2]], 1))
+    assert seen[0][1] == 6
 
 
 def test_the_reward_step_sees_whole_batches_whatever_the_share(batch, expert):
@@ -123,9 +126,11 @@ def test_the_reward_step_sees_whole_batches_whatever_the_share(batch, expert):
 
 def test_a_share_reaches_as_far_as_the_expert_batch(make_batch):
     own, other = make_batch(S, 8), make_batch(S, 3, seed=1)
-    mixed = own.with_share_of(other, 0.5)
+    mixed, kept = own.with_share_of(other, 0.5)
     assert torch.equal(mixed.reward, torch.cat([own.reward[:, :5], other.reward], 1))
-    assert own.with_share_of(other, 0.0) is own
+    assert kept == 5
+    assert own.with_share_of(other, 0.0) == (own, 8)
+    assert own.with_share_of(own, 0.99)[1] == 1
 
 
 def test_the_average_reward_is_the_policys_alone(batch, expert):

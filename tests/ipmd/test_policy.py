@@ -39,6 +39,21 @@ def test_the_mirror_policy_is_renewed_at_every_period(batch, expert):
     assert renewed == [3, 6]
 
 
+def test_the_temperature_holds_the_entropy_where_the_policy_itself_comes(batch, noise):
+    """In the expert's states critics leave it little: counted there, too, it was 9 where Humanoids fell, not -17."""
+
+    def after(observation, noise, own=None):
+        sac = build().sac
+        info = sac.improve_policy(observation, noise, own=own)
+        return info["entropy"], sac.actor_optimizer.means[-1]  # the last parameter is log alpha
+
+    entropy, gradient = after(batch.observation, noise, own=3)
+    alone, gradient_alone = after(batch.observation[:, :3], noise[:, :3])
+    torch.testing.assert_close(entropy, alone)
+    torch.testing.assert_close(gradient, gradient_alone)
+    assert (gradient != after(batch.observation, noise)[1]).all()
+
+
 def test_the_mirror_step_adds_the_kl_between_the_squashed_policies(batch, noise):
     mirror_agent = build(seed=7)
     mirror = tuple(value.detach() for value in mirror_agent.actor(batch.observation))
