@@ -12,6 +12,12 @@ from rlopt.runlog import RunLog
 from rlopt.runs import plot_runs, read_run
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """Pictures go to a folder of their own."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def expert(tmp_path):
     """Random 0, expert 100."""
