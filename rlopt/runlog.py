@@ -233,12 +233,17 @@ def _cell(value: float) -> str:
     return str(int(number)) if number.is_integer() else f"{number:.9g}"
 
 
+def read_metrics(path: Path) -> list[list[str]]:
+    """The cells of a `metrics.csv`, header first. Raises OSError if it cannot be read."""
+    whole = path.read_text(encoding="utf-8").rpartition("\n")[0]  # a crash can leave a last line without its end
+    return list(csv.reader(io.StringIO(whole)))
+
+
 def _rows_until(resume_at: int, path: Path) -> list[list[str]]:
     """The header and the rows whose first column is at most `resume_at`; nothing where there is no file."""
     if not path.is_file():
         return []
-    whole = path.read_text(encoding="utf-8").rpartition("\n")[0]  # a crash can leave a last line without its end
-    rows = list(csv.reader(io.StringIO(whole)))
+    rows = read_metrics(path)
     try:
         return rows[:1] + [row for row in rows[1:] if float(row[0]) <= resume_at]
     except (ValueError, IndexError) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from rlopt import plots
 from rlopt.errors import UserError
 from rlopt.imitation.demonstrations import Demonstrations, load_demonstrations
 from rlopt.results import score_summary
+from rlopt.runlog import read_metrics
 
 _SEED = "return_seed"
 
@@ -40,23 +40,23 @@ class Run:
 def read_run(folder: str | Path) -> Run:
     """The run of a folder that `rlopt.runlog.RunLog` wrote.
 
-    Raises UserError if it is none, or has not been evaluated yet.
+    Raises UserError if it is none.
     """
     folder = Path(folder)
     try:
         record = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         title, config = record["title"], record["config"]
-        with open(folder / "metrics.csv", newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if row["return_mean"] not in ("", "nan")]
-        unit = "epochs" if rows and "epochs" in rows[0] else "frames"
+        header, *rows = read_metrics(folder / "metrics.csv") or [["frames", "return_mean"]]
+        columns = dict(zip(header, np.array(rows, dtype=float).reshape(len(rows), len(header)).T, strict=True))
+        evaluated = ~np.isnan(columns["return_mean"])
         return Run(
             method=title.split()[0].lower(),
             env_id=config["env"],
-            unit=unit,
-            x=np.array([float(row[unit]) for row in rows]),
+            unit=header[0],
+            x=columns[header[0]][evaluated],
             returns={
-                name.removeprefix(_SEED): np.array([float(row[name]) for row in rows])
-                for name in (rows[0] if rows else ())
+                name.removeprefix(_SEED): values[evaluated]
+                for name, values in columns.items()
                 if name.startswith(_SEED)
             },
             expert_data=config.get("expert_data"),
@@ -117,7 +117,6 @@ def plot_runs(
         name, _, folder = ("", "", word) if Path(word).exists() else word.partition("=")
         run = read_run(folder or word)
         named.setdefault(name or run.method, []).append(run)
-    runs = {name: side_by_side(name, group) for name, group in named.items()}
     every = [run for group in named.values() for run in group]
     env_ids = {run.env_id for run in every}
     if len(env_ids) != 1:
@@ -125,8 +124,9 @@ def plot_runs(
     data = _expert(every, expert_data)
 
     curves, standing = {}, {}
-    online = any(run.unit == "frames" for run in runs.values())
-    for name, run in runs.items():
+    online = any(run.unit == "frames" for run in every)
+    for name, group in named.items():
+        run = side_by_side(name, group)
         points = slice(None)
         if run.unit == "frames" and frames is not None:
             points = slice(int(np.searchsorted(run.x, frames)) + 1)

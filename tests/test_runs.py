@@ -61,6 +61,13 @@ def test_a_run_is_what_its_log_wrote(make_run):
     assert {seed: values.tolist() for seed, values in run.returns.items()} == {"1": [10, 30], "2": [20, 40]}
 
 
+def test_a_line_that_a_crash_left_without_its_end_is_left_out(make_run):
+    folder = make_run("run", [(64, 10, 20), (128, 30, 40)])
+    with open(f"{folder}/metrics.csv", "a") as file:
+        file.write("192,5")
+    assert read_run(folder).x.tolist() == [64, 128]
+
+
 def test_where_each_stands(make_run, expert, tmp_path):
     ipmd = make_run("ipmd", [(64, 10, 20), (128, 90, 70)], expert_data=expert)
     bc = make_run("bc", [(1, 5, 5), (2, 30, 50)], title="BC Pendulum-v1", unit="epochs", expert_data=expert)
