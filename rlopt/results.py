@@ -94,9 +94,9 @@ def results_table(results: Mapping[str, Any]) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     )
     seeds = ", ".join(map(str, results["seeds"]))
-    recovery = results["reward_recovery"]
+    recovery, demos = results["reward_recovery"], results["demonstrations"]
     lines = [
-        f"{results['env']} on {results['device']}; seeds {seeds}; {results['demonstrations']} demonstrations",
+        f"{results['env']} on {results['device']}; seeds {seeds}; {demos} demonstration{'s' * (demos > 1)}",
         "",
         table,
         "",

@@ -118,6 +118,7 @@ def test_04_shows_what_results_txt_says(comparison):
     folder, finished = comparison
     text = (folder / "comparison_results" / "Pendulum-v1" / "results.txt").read_text()
     assert text in finished.stdout
+    assert "; 5 demonstrations\n" in text
     for name, unit in (("SAC", f"{FRAMES:,} frames"), ("IPMD", f"{FRAMES:,} frames"), ("BC", "2 epochs")):
         assert re.search(rf"^{name} .*{unit}", text, re.M)
     assert "comparison_results/Pendulum-v1" in finished.stdout
