@@ -37,6 +37,7 @@ def main() -> None:
         help="critics, too, count the policy's entropy",
     )
     parser.add_argument("--inverse-eta", type=float, help="1/eta, weight of the KL to the last mirror step's policy")
+    parser.add_argument("--mirror-period", type=int, help="updates between two mirror steps")
     parser.add_argument("--average-reward", action="store_true", default=None, help="the average-reward criterion")
     parser.add_argument("--resume", help="log folder of an interrupted run to go on with")
     add_online_flags(parser)
@@ -47,7 +48,7 @@ def main() -> None:
     settings = online_settings(args)
     own = (
         *("expert_batch_size", "reward_inputs", "reward_slope", "expert_share", "inverse_eta", "average_reward"),
-        *("standardize_observations", "min_observation_std", "entropy_backup"),
+        *("mirror_period", "standardize_observations", "min_observation_std", "entropy_backup"),
     )
     for name in own:
         if getattr(args, name) is not None:
