@@ -76,7 +76,7 @@ def test_settings_of_a_task_and_flags_before_them(asked, monkeypatch):
     assert [call[4] for call in asked] == [
         {"batch_size": 128, "gamma": 0.9},
         {"batch_size": 128, "expert_batch_size": 128, "gamma": 0.9},
-        {"gamma": 0.9},
+        {"critic_layer_norm": False, "gamma": 0.9},
         {"batch_size": 128, "expert_batch_size": 128, "gamma": 0.9},
     ]
     asked.clear()
