@@ -92,8 +92,8 @@ def comparison_figure(results: Mapping[str, Any], path: Path | str) -> Figure:
         axes.tick_params(axis="x", length=0, pad=6)
         axes.set_ylabel("Normalised score, IQM with 95% interval\n(return − random) / (expert − random)")
         axes.set_title(
-            f"{results['env']}: {_count(results['demonstrations'], 'demonstration')}, "
-            f"{_count(len(results['seeds']), 'seed')}",
+            f"{results['env']}: {counted(results['demonstrations'], 'demonstration')}, "
+            f"{counted(len(results['seeds']), 'seed')}",
             pad=14,
         )
         save_figure(figure, path)
@@ -245,7 +245,7 @@ def _tick_label(name: str, method: Mapping[str, Any]) -> str:
 
 def _spread(curves: Any) -> str:
     counts = sorted({_floats(curve.values).reshape(len(_floats(curve.x)), -1).shape[1] for curve in curves})
-    seeds = " or ".join(_count(count, "seed") for count in counts)
+    seeds = " or ".join(counted(count, "seed") for count in counts)
     return f"IQM over {seeds}, 95% interval" if counts[-1] > 1 else seeds
 
 
@@ -258,7 +258,8 @@ def _signed(value: float) -> str:
     return f"{value:.0f}".replace("-", "−") if abs(value) >= 100 else f"{value:.3g}".replace("-", "−")
 
 
-def _count(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """A number and its noun: "1 seed", "5 seeds"."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 

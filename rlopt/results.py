@@ -94,9 +94,10 @@ def results_table(results: Mapping[str, Any]) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     )
     seeds = ", ".join(map(str, results["seeds"]))
-    recovery, demos = results["reward_recovery"], results["demonstrations"]
+    recovery = results["reward_recovery"]
     lines = [
-        f"{results['env']} on {results['device']}; seeds {seeds}; {demos} demonstration{'s' * (demos > 1)}",
+        f"{results['env']} on {results['device']}; seeds {seeds}; "
+        f"{plots.counted(results['demonstrations'], 'demonstration')}",
         "",
         table,
         "",

@@ -20,6 +20,7 @@ from rlopt.devices import choose_device
 from rlopt.errors import UserError
 from rlopt.finished import FinishedStages
 from rlopt.imitation.expert_buffer import ExpertReplayBuffer
+from rlopt.plots import counted
 from rlopt.results import score_summary
 from rlopt.runlog import to_json
 from rlopt.stages import (
@@ -227,7 +228,7 @@ def run_ablations(
     write_text_atomically(directory / "ablations.json", json.dumps(to_json(results), indent=2) + "\n")
     ablation_figure(
         cells,
-        title=f"{env_id}: IPMD, {demos} demonstration{'s' * (demos > 1)}, {frames:,} frames, {num_seeds} seeds",
+        title=f"{env_id}: IPMD, {counted(demos, 'demonstration')}, {frames:,} frames, {num_seeds} seeds",
         path=directory / "ablations.png",
     )
     return results
