@@ -110,6 +110,9 @@ class IPMDConfig(SACConfig):
     """L: the steepest reward, per unit of its input, that the gradient penalty leaves alone."""
     expert_share: float = 0.0
     """Share of the batch that critic and policy learn from that is the expert's: SQIL (1905.11108), RLPD (2302.02948)."""
+    recent_share: float = 0.0
+    """Share of the policy's transitions that is of the last 10,000 frames: a reward is to tell the expert from the policy of
+    now, and an actor that forgets how to start sees it soon."""
     inverse_eta: float = 0.0
     """1/eta, weight of the KL to the policy of the last mirror step; 0 leaves the entropy as the only regulariser."""
     mirror_period: int = 100
@@ -145,6 +148,7 @@ class IPMDConfig(SACConfig):
             "reward_slope",
         )
         _require(0 <= self.expert_share < 1, f"expert_share must lie in [0, 1), and is {self.expert_share}.")
+        _require(0 <= self.recent_share <= 1, f"recent_share must lie between 0 and 1, and is {self.recent_share}.")
         for name in ("gradient_penalty", "inverse_eta"):
             _require(getattr(self, name) >= 0, f"{name} must not be negative, and is {getattr(self, name)}.")
         _require(

@@ -10,9 +10,12 @@ from torchrl.data import LazyTensorStorage, ReplayBuffer
 
 from rlopt.transition import Transition
 
+RECENT_FRAMES = 10_000
+"""Frames per seed that count as recent."""
+
 
 class SeedReplayBuffer:
-    """Uniform replay for S seeds at once: `len` counts transitions per seed.
+    """Replay for S seeds at once, uniform or with a share of recent data: `len` counts transitions per seed.
 
     An element is one time step of all seeds, `[S, D]` with D = 2O + A + 2 (`Transition.pack`), in a TorchRL
     `ReplayBuffer`. A sample of all updates of a collector batch is one gather.
@@ -39,7 +42,7 @@ class SeedReplayBuffer:
         self.observation_size, self.action_size, self.num_seeds = observation_size, action_size, num_seeds
         self.device = torch.device(device)
         self.generator = torch.Generator(self.device).manual_seed(seed)
-        self.buffer = ReplayBuffer(storage=LazyTensorStorage(capacity, device=self.device), generator=self.generator)
+        self.buffer = ReplayBuffer(storage=LazyTensorStorage(capacity, device=self.device))
 
     def __len__(self) -> int:
         return len(self.buffer)
@@ -50,10 +53,21 @@ class SeedReplayBuffer:
         elements = packed.reshape(self.num_seeds, -1, packed.shape[-1]).transpose(0, 1)  # [E*T, S, D]
         self.buffer.extend(elements.to(self.device, non_blocking=True))
 
-    def sample(self, num_updates: int, batch_size: int) -> torch.Tensor:
-        """Packed batches `[U, S, B, D]` for U updates, all gathered at once, with replacement."""
-        packed = self.buffer.sample(num_updates * batch_size)
-        return packed.view(num_updates, batch_size, self.num_seeds, -1).transpose(1, 2).contiguous()
+    def sample(self, num_updates: int, batch_size: int, recent_share: float = 0.0) -> torch.Tensor:
+        """Packed batches `[U, S, B, D]` for U updates, all gathered at once, with replacement.
+
+        `recent_share` of every batch is of the newest `RECENT_FRAMES` alone (after Wang and Ross, 2019, arXiv 1906.04009),
+        spread evenly over it, so that any part of a batch has that share of them; the rest is of all.
+        """
+        shape = (num_updates, batch_size)
+        # every 1 / recent_share-th
+        recent = (torch.arange(batch_size + 1, device=self.device) * recent_share).floor().diff() > 0
+        age = torch.where(recent, self._draw(min(RECENT_FRAMES, len(self)), shape), self._draw(len(self), shape))
+        packed = self.buffer[(self._cursor - 1 - age) % len(self)]  # [U, B, S, D]
+        return packed.transpose(1, 2).contiguous()
+
+    def _draw(self, high: int, shape: tuple[int, int]) -> torch.Tensor:
+        return torch.randint(high, shape, device=self.device, generator=self.generator)
 
     def state_dict(self) -> dict[str, Any]:
         """The stored elements, oldest first, and the state of the index generator."""
@@ -65,10 +79,13 @@ class SeedReplayBuffer:
             self.buffer.extend(state["elements"].to(self.device))
         self.generator.set_state(state["generator"].cpu())
 
+    @property
+    def _cursor(self) -> int:
+        """Where the oldest element stands: a full buffer overwrites from the start."""
+        return self.buffer.write_count % len(self)
+
     def _ordered(self) -> torch.Tensor | None:
         if len(self) == 0:
             return None
         elements = self.buffer[:]
-        # a full buffer overwrites from the start: the writer's cursor is where the oldest element stands
-        cursor = self.buffer.write_count % len(self)
-        return torch.cat([elements[cursor:], elements[:cursor]])
+        return torch.cat([elements[self._cursor :], elements[: self._cursor]])

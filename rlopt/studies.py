@@ -154,6 +154,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "no gradient penalty": {"gradient_penalty": 0.0},
     "no value regulariser": {"value_regularizer": 0.01},
     "expert's share 0.5": {"expert_share": 0.5},
+    "recent data 0.5": {"recent_share": 0.5},
     "1/eta = 0.1": {"inverse_eta": 0.1},
     "1/eta = 1": {"inverse_eta": 1.0},
     "1/eta = 1, period 1000": {"inverse_eta": 1.0, "mirror_period": 1000},

@@ -154,7 +154,7 @@ def train_online(
                 for optimizer in agent.optimizers:
                     optimizer.anneal(share)
                 behavior.refresh()  # a GPU's updates run while these policies gather the next batch
-                monitor.info = update(replay.sample(num_updates, agent.config.batch_size))
+                monitor.info = update(replay.sample(num_updates, agent.config.batch_size, agent.recent_share))
             monitor.report(frames)
     except KeyboardInterrupt:
         monitor.save(frames)

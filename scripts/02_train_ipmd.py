@@ -25,6 +25,7 @@ def main() -> None:
     parser.add_argument(
         "--expert-share", type=float, help="share of expert transitions that critic and policy learn from"
     )
+    parser.add_argument("--recent-share", type=float, help="share of the last 10,000 frames in the policy's batch")
     parser.add_argument(
         "--standardize-observations",
         action=argparse.BooleanOptionalAction,
@@ -48,7 +49,7 @@ def main() -> None:
     settings = online_settings(args)
     own = (
         *("expert_batch_size", "reward_inputs", "reward_slope", "expert_share", "inverse_eta", "average_reward"),
-        *("mirror_period", "standardize_observations", "min_observation_std", "entropy_backup"),
+        *("recent_share", "mirror_period", "standardize_observations", "min_observation_std", "entropy_backup"),
     )
     for name in own:
         if getattr(args, name) is not None:

@@ -27,7 +27,7 @@ WRONG = {
         **{"reward_inputs": ["as", "", "sass"], "reward_hidden_sizes": [(), (0,)], "reward_learning_rate": [0.0]},
         **{"expert_batch_size": [0], "value_regularizer": [0.0], "mirror_period": [0], "min_observation_std": [0.0]},
         **{"gradient_penalty": [-1.0, float("nan")], "inverse_eta": [-0.1]},
-        **{"expert_share": [-0.1, 1.0], "reward_slope": [0.0]},
+        **{"expert_share": [-0.1, 1.0], "recent_share": [-0.1, 1.1], "reward_slope": [0.0]},
     },
     BCConfig: {
         **{"hidden_sizes": [()], "batch_size": [0], "learning_rate": [0.0], "epochs": [0, -1]},

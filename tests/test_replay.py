@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tensordict import TensorDict
 
+from rlopt import replay
 from rlopt.replay import SeedReplayBuffer
 from rlopt.transition import Transition
 
@@ -32,9 +33,9 @@ def build(capacity=1_000, num_seeds=3, seed=0):
     return SeedReplayBuffer(capacity, O, A, num_seeds=num_seeds, seed=seed)
 
 
-def sample(buffer, num_updates, batch_size):
+def sample(buffer, num_updates, batch_size, recent_share=0.0):
     """The fields of `[U, S, B]` sampled transitions."""
-    return Transition.unpack(buffer.sample(num_updates, batch_size), O, A)
+    return Transition.unpack(buffer.sample(num_updates, batch_size, recent_share), O, A)
 
 
 @given(
@@ -112,9 +113,9 @@ def test_batches_of_one_call_differ():
     assert not torch.equal(first, second)
 
 
-def stored_steps(buffer):
+def stored_steps(buffer, recent_share=0.0):
     """The step numbers that sampling finds."""
-    return set(sample(buffer, 30, 16).observation[..., 2].flatten().int().tolist())
+    return set(sample(buffer, 30, 16, recent_share).observation[..., 2].flatten().int().tolist())
 
 
 def test_the_newest_transitions_stay():
@@ -125,6 +126,39 @@ def test_the_newest_transitions_stay():
     assert stored_steps(buffer) == set(range(12, 20))
     buffer.extend(rollout(2, 1, 3, 20))  # no multiple of the capacity
     assert stored_steps(buffer) == set(range(15, 23))
+
+
+@pytest.fixture
+def few_are_recent(monkeypatch):
+    monkeypatch.setattr(replay, "RECENT_FRAMES", 4)
+
+
+@pytest.mark.parametrize("batches", [2, 5, 8, 11])  # half full, full, and overwritten up to two places
+def test_recent_data_are_the_newest(few_are_recent, batches):
+    buffer = build(capacity=10, num_seeds=2)
+    for start in range(0, 2 * batches, 2):
+        buffer.extend(rollout(2, 1, 2, start))
+    end = 2 * batches
+    assert stored_steps(buffer, recent_share=1.0) == set(range(end - 4, end))
+    assert stored_steps(buffer, recent_share=0.5) == set(range(max(0, end - 10), end))
+
+
+def test_with_fewer_frames_all_are_recent(few_are_recent):
+    buffer = build()
+    buffer.extend(rollout(3, 1, 3))
+    assert stored_steps(buffer, recent_share=1.0) == {0, 1, 2}
+
+
+@pytest.mark.parametrize("share", [0.25, 0.5, 0.75])
+def test_any_part_of_a_batch_has_its_share_of_recent_data(few_are_recent, share):
+    buffer = build(capacity=2_000)
+    buffer.extend(rollout(3, 1, 2_000))
+    steps = sample(buffer, 500, 8, share).observation[..., 2]  # [U, S, B]
+    recent = (steps >= 1_996).float().mean((0, 1))  # of each place in the batch: 1, or 0.002 by chance
+    for half in recent.split(4):
+        assert half.mean().item() == pytest.approx(share, abs=0.01)
+    old = steps[..., recent < 0.5]  # of all, from the first to the last
+    assert old.mean().item() == pytest.approx(1_000, abs=50)
 
 
 @pytest.mark.parametrize("batches", [0, 1, 2, 3, 5])
@@ -155,3 +189,11 @@ def test_a_restored_buffer_samples_on():
     buffer.sample(1, 4)
     restored.load_state_dict(buffer.state_dict())
     assert torch.equal(restored.sample(2, 8), buffer.sample(2, 8))
+
+
+def test_a_restored_buffer_knows_what_is_recent(few_are_recent):
+    buffer, restored = build(capacity=10), build(capacity=10, seed=9)
+    for start in range(0, 14, 2):
+        buffer.extend(rollout(3, 1, 2, start))
+    restored.load_state_dict(buffer.state_dict())
+    assert torch.equal(restored.sample(2, 8, 0.5), buffer.sample(2, 8, 0.5))

@@ -125,6 +125,11 @@ class IPMD:
         return not (self.config.use_environment_reward or self.config.freeze_reward)
 
     @property
+    def recent_share(self) -> float:
+        """The share of recent data that a batch should have."""
+        return self.config.recent_share if self.needs_expert else 0.0
+
+    @property
     def optimizers(self) -> list[Adam]:
         """What takes an update's gradient steps."""
         return [*self.sac.optimizers, self.reward_optimizer]

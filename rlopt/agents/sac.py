@@ -30,6 +30,9 @@ class SAC:
         standardizer: what actor and critics see observations through; None: they see them as they are.
     """
 
+    recent_share = 0.0
+    """The share of recent data that a batch should have: its replay is uniform."""
+
     def __init__(
         self,
         config: SACConfig,

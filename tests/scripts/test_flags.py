@@ -158,6 +158,7 @@ ALL = {
         "--reward-inputs": ("ss", "agent_settings", "reward_inputs", "ss"),
         "--reward-slope": ("0.25", "agent_settings", "reward_slope", 0.25),
         "--expert-share": ("0.5", "agent_settings", "expert_share", 0.5),
+        "--recent-share": ("0.5", "agent_settings", "recent_share", 0.5),
         "--standardize-observations": (None, "agent_settings", "standardize_observations", True),
         "--min-observation-std": ("0.1", "agent_settings", "min_observation_std", 0.1),
         "--entropy-backup": (None, "agent_settings", "entropy_backup", True),

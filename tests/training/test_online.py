@@ -87,8 +87,8 @@ def test_the_number_of_updates(counter_env, updates_per_frame, total):
     assert history.x == [40, 60, 80]
 
 
-def ipmd():
-    agent = IPMD(IPMDConfig(**TINY, expert_batch_size=8), 3, 2, num_seeds=S)
+def ipmd(**changes):
+    agent = IPMD(IPMDConfig(**TINY, expert_batch_size=8, **changes), 3, 2, num_seeds=S)
     agent.set_expert_buffer(expert_buffer())
     return agent
 
@@ -115,6 +115,27 @@ def test_learning_rates_fall_to_zero_over_the_last_frames(counter_env, anneal, s
     rates = [optimizer.full_learning_rate for optimizer in agent.optimizers]
     assert len(rates) == (2 if build is sac else 3)
     np.testing.assert_allclose(seen, np.outer(shares, rates), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("build", "of_the_last"),
+    [
+        (lambda: ipmd(recent_share=1.0), True),
+        (lambda: ipmd(recent_share=1.0, freeze_reward=True), False),
+        (lambda: ipmd(recent_share=1.0, use_environment_reward=True), False),
+        (ipmd, False),
+        (sac, False),
+    ],
+    ids=["recent share", "frozen reward", "environment's reward", "default", "SAC"],
+)
+def test_a_learned_reward_may_ask_for_recent_data(counter_env, monkeypatch, build, of_the_last):
+    monkeypatch.setattr("rlopt.replay.RECENT_FRAMES", 10)  # one collector batch
+    agent = build()
+    batches = spy_on_updates(agent)
+    train_online(agent, counter_env, settings(), evaluator=ConstantEvaluator())
+    # episodes of 4 and 7 steps in turn: the 40 steps of a copy end in episode 7
+    episodes = torch.stack([batch.observation[..., 1] for batch in batches[-5:]])
+    assert (episodes.min() >= 6) == of_the_last
 
 
 def test_frames_are_rounded_up_to_whole_batches(counter_env, tmp_path):
