@@ -60,7 +60,9 @@ def main() -> None:
     parser.add_argument("--envs", nargs="+", default=list(TASKS), choices=list(TASKS), help="environments to run")
     parser.add_argument("--demos", type=int, default=1, help="demonstrations that IPMD and BC learn from")
     parser.add_argument(
-        "--expert-seeds", type=int, help="SAC seeds, of which the best one demonstrates (default: 1, for Swimmer and Hopper 5)"
+        "--expert-seeds",
+        type=int,
+        help="SAC seeds, of which the best one demonstrates (default: 1, for Swimmer and Hopper 5)",
     )
     parser.add_argument("--frames-scale", type=float, default=1.0, help="scale all budgets, for a quick look")
     parser.add_argument(
