@@ -129,6 +129,9 @@ class IPMDConfig(SACConfig):
     entropy_backup: bool = True
     """Critics count the policy's entropy, as SAC's do; False: its loss alone does (an option of RLPD, 2302.02948). Where
     actions do not matter, as to an ant on its back, entropy can pay more than a learned reward, which flattens."""
+    expert_bound: bool = False
+    """Critics believe in no more than the expert's best transition for ever, in place of 1/lambda for ever. Where a learner
+    does not come to the expert's states, of which half of its batch may be, nothing else corrects what they promise there."""
     freeze_reward: bool = False
     """Leave the reward as it is (it was loaded): no demonstrations are needed."""
     use_environment_reward: bool = False

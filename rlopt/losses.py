@@ -45,14 +45,18 @@ def gaussian_kl(mean: Tensor, log_std: Tensor, old_mean: Tensor, old_log_std: Te
 # --------------------------------------------------------------------------------------------------------------- SAC
 
 
-def soft_value(q: Tensor, log_prob: Tensor, alpha: Tensor, min_q: float = -math.inf, max_q: float = math.inf) -> Tensor:
+QBounds = tuple[float, Tensor]
+"""Q_min, and Q_max `[S, 1]`, of what a critic is believed."""
+
+
+def soft_value(q: Tensor, log_prob: Tensor, alpha: Tensor, bounds: QBounds | None = None) -> Tensor:
     """V `[S, B]` of a sampled action: critics `[S, K, B]`, its log-probability `[S, B]`, temperature `[S]`.
 
     V(s) = clip(min_k Q_k(s, a), Q_min, Q_max) - alpha log pi(a|s),   a ~ pi(.|s)
     """
     least = q.amin(1)
-    if max_q < math.inf:  # SAC's updates are spared the operation
-        least = least.clamp(min_q, max_q)
+    if bounds is not None:
+        least = least.clamp_min(bounds[0]).minimum(bounds[1])
     return least - alpha.unsqueeze(-1) * log_prob
 
 

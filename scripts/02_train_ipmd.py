@@ -37,6 +37,11 @@ def main() -> None:
         action=argparse.BooleanOptionalAction,
         help="critics, too, count the policy's entropy",
     )
+    parser.add_argument(
+        "--expert-bound",
+        action=argparse.BooleanOptionalAction,
+        help="critics believe in no more than the expert's best transition for ever",
+    )
     parser.add_argument("--inverse-eta", type=float, help="1/eta, weight of the KL to the last mirror step's policy")
     parser.add_argument("--mirror-period", type=int, help="updates between two mirror steps")
     parser.add_argument("--average-reward", action="store_true", default=None, help="the average-reward criterion")
@@ -49,7 +54,14 @@ def main() -> None:
     settings = online_settings(args)
     own = (
         *("expert_batch_size", "reward_inputs", "reward_slope", "expert_share", "inverse_eta", "average_reward"),
-        *("recent_share", "mirror_period", "standardize_observations", "min_observation_std", "entropy_backup"),
+        *(
+            "recent_share",
+            "mirror_period",
+            "standardize_observations",
+            "min_observation_std",
+            "entropy_backup",
+            "expert_bound",
+        ),
     )
     for name in own:
         if getattr(args, name) is not None:

@@ -108,9 +108,11 @@ def test_soft_value_by_hand():
     q, log_prob = tensor([5.0, 1.0], [4.0, 2.0]), tensor(1.0, 3.0)
     torch.testing.assert_close(losses.soft_value(q, log_prob, tensor(0.5)[0]), tensor(3.5, -0.5))
     # no critic is believed above 3:  min(5, 4, 3) - 0.5 * 1 = 2.5
-    torch.testing.assert_close(losses.soft_value(q, log_prob, tensor(0.5)[0], max_q=3.0), tensor(2.5, -0.5))
+    torch.testing.assert_close(
+        losses.soft_value(q, log_prob, tensor(0.5)[0], (-math.inf, tensor(3.0))), tensor(2.5, -0.5)
+    )
     # nor below 2:  max(min(1, 2), 2) - 0.5 * 3 = 0.5
-    torch.testing.assert_close(losses.soft_value(q, log_prob, tensor(0.5)[0], 2.0, 3.0), tensor(2.5, 0.5))
+    torch.testing.assert_close(losses.soft_value(q, log_prob, tensor(0.5)[0], (2.0, tensor(3.0))), tensor(2.5, 0.5))
 
 
 def test_critic_target_by_hand():

@@ -93,6 +93,8 @@ class IPMD:
         self.average_reward = torch.zeros(num_seeds, device=self.device)  # rho [S]
         self.policy_ends = torch.zeros(num_seeds, device=self.device)  # share of transitions that terminate [S]
         self.expert_ends = torch.zeros(num_seeds, device=self.device)
+        # the best reward of an expert batch [S]: at first the highest that there is
+        self.expert_best = torch.full((num_seeds,), 1 / config.value_regularizer, device=self.device)
         self.num_updates = torch.zeros((), dtype=torch.int64, device=self.device)
         self.expert_buffer: ExpertSource | None = None
 
@@ -239,20 +241,25 @@ class IPMD:
 
         self.policy_ends.lerp_(batch.terminated.mean(-1), _RUNNING_MEAN_RATE)
         self.expert_ends.lerp_(expert.terminated.mean(-1), _RUNNING_MEAN_RATE)
+        self.expert_best.lerp_(expert_reward.detach().amax(-1), _RUNNING_MEAN_RATE)
         return policy_reward.detach(), expert_reward.detach(), info
 
     @property
-    def q_bounds(self) -> tuple[float, float]:
+    def q_bounds(self) -> losses.QBounds | None:
         """What rewards within +-1/lambda add up to, discounted; critics that know better are wrong (LS-IQ, 2303.00599).
 
-        Entropy, where it counts, has no lower bound. The environment's reward may be anything, and without a discount there
-        are no bounds.
+        With `expert_bound` it is at most what the expert's best transition adds up to. Entropy, where it counts, has no lower
+        bound. The environment's reward may be anything, and without a discount there are no bounds.
         """
         config = self.config
         if config.use_environment_reward or config.average_reward:
-            return -math.inf, math.inf
-        bound = 1 / (config.value_regularizer * (1 - config.gamma))
-        return -math.inf if self.entropy_backup else -bound, bound
+            return None
+        most = 1 / config.value_regularizer
+        best = (
+            self.expert_best if config.expert_bound and self.needs_expert else torch.full_like(self.expert_best, most)
+        )
+        least = -math.inf if self.entropy_backup else -most / (1 - config.gamma)
+        return least, (best / (1 - config.gamma)).unsqueeze(-1)
 
     @property
     def entropy_backup(self) -> bool:
@@ -324,4 +331,4 @@ class IPMD:
         for name in self._RUNNING:
             getattr(self, name).copy_(state[name])
 
-    _RUNNING = ("average_reward", "reward_weight", "policy_ends", "expert_ends", "num_updates")
+    _RUNNING = ("average_reward", "reward_weight", "policy_ends", "expert_ends", "expert_best", "num_updates")

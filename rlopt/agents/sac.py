@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from copy import deepcopy
 from typing import Any
 
@@ -86,7 +85,7 @@ class SAC:
         noise: Tensor,
         terminal_value: Tensor | float = 0.0,
         gamma: float | None = None,
-        q_bounds: tuple[float, float] = (-math.inf, math.inf),
+        q_bounds: losses.QBounds | None = None,
         entropy_backup: bool = True,
     ) -> Info:
         """Critics towards y = r + gamma [ min_k Q'_k(s', a') - alpha log pi(a'|s') ], a' ~ pi(.|s') by `noise` `[S, B, A]`.
@@ -100,7 +99,7 @@ class SAC:
             next_action, next_log_prob = losses.sample_tanh_gaussian(mean, log_std, noise)
             next_q = self.target_critic(batch.next_observation, next_action)
             alpha = self.alpha if entropy_backup else torch.zeros_like(self.alpha)
-            next_value = losses.soft_value(next_q, next_log_prob, alpha, *q_bounds)
+            next_value = losses.soft_value(next_q, next_log_prob, alpha, q_bounds)
             target = losses.critic_target(batch.reward, batch.terminated, next_value, gamma, terminal_value)
 
         q = self.critic(batch.observation, batch.action)

@@ -223,15 +223,45 @@ def test_the_running_mean_becomes_the_soft_average_reward(entropy_backup, make_b
         ({"entropy_backup": False, "value_regularizer": 2.0}, -5.0, 5.0),
         ({"entropy_backup": False, "average_reward": True}, -1e6, 1e6),  # no discount, no bounds
         ({"entropy_backup": False, "use_environment_reward": True}, -1e6, 1e6),  # it may be anything
+        # the expert's best transition has a reward of 0.7:  0.7 / 0.1
+        ({"entropy_backup": False, "expert_bound": True}, -20.0, 7.0),
+        ({"expert_bound": True}, -1e6, 7.0),
+        ({"expert_bound": True, "freeze_reward": True}, -1e6, 20.0),  # there is no expert to ask
     ],
 )
 def test_critics_are_not_believed_beyond_what_rewards_add_up_to(settings, least, most, batch, expert, targets):
     agent = build(initial_alpha=1e-12, **settings)
+    constant_reward(agent, 0.7)
+    agent.expert_best.fill_(0.7)
     for bias in (-1e6, 1e6):
         agent.sac.target_critic.mlp.layers[-1].bias.data.fill_(bias)
         agent.update(batch, expert)
     for call, value in zip(targets, (least, most), strict=True):
         torch.testing.assert_close(call["next_value"], torch.full((S, B), value), rtol=1e-5, atol=1e-3)
+
+
+def test_the_experts_best_transition_is_a_running_mean_from_the_highest_reward_on(batch, expert, weight):
+    agent = build(reward_learning_rate=1e-12)
+    best = agent.improve_reward(batch, expert, weight)[1].amax(-1)
+    torch.testing.assert_close(agent.expert_best, 0.995 * 2.0 + 0.005 * best)  # 1 / lambda = 2
+    for _ in range(2_000):
+        agent.improve_reward(batch, expert, weight)
+    torch.testing.assert_close(agent.expert_best, best, atol=1e-3, rtol=0)
+
+
+def test_what_expert_states_promise_is_bounded_where_the_learner_never_comes():
+    # One state of the expert's with a reward of 0.5, after which it is there again. The expert's action is worth 0.5 for ever,
+    # and the policy's another that nobody tried, of which critics make 5 more; half of the data say that it leads there, too.
+    reward, log_prob, alpha = torch.tensor([[0.5]]), torch.zeros(1, 1), torch.zeros(1)
+    promised = {}
+    for most in (2.0, 0.5):
+        q = torch.zeros(1, 1, 1)
+        for _ in range(500):
+            value = losses.soft_value(q + 5, log_prob, alpha, (-math.inf, torch.tensor([[most / (1 - GAMMA)]])))
+            q = losses.critic_target(reward, torch.zeros(1, 1), value, GAMMA).unsqueeze(1)
+        promised[most] = q.item()
+    assert promised[0.5] == pytest.approx(0.5 / (1 - GAMMA))
+    assert promised[2.0] > 1.5 * promised[0.5]
 
 
 def test_without_entropy_backup_critics_hear_of_rewards_alone(batch, expert, targets):

@@ -162,6 +162,7 @@ ALL = {
         "--standardize-observations": (None, "agent_settings", "standardize_observations", True),
         "--min-observation-std": ("0.1", "agent_settings", "min_observation_std", 0.1),
         "--entropy-backup": (None, "agent_settings", "entropy_backup", True),
+        "--expert-bound": (None, "agent_settings", "expert_bound", True),
         "--inverse-eta": ("0.5", "agent_settings", "inverse_eta", 0.5),
         "--mirror-period": ("30", "agent_settings", "mirror_period", 30),
         "--average-reward": (None, "agent_settings", "average_reward", True),
