@@ -248,18 +248,18 @@ class IPMD:
     def q_bounds(self) -> losses.QBounds | None:
         """What rewards within +-1/lambda add up to, discounted; critics that know better are wrong (LS-IQ, 2303.00599).
 
-        With `expert_bound` it is at most what the expert's best transition adds up to. Entropy, where it counts, has no lower
-        bound. The environment's reward may be anything, and without a discount there are no bounds.
+        With `expert_bound` it is at most what the expert's best transition adds up to, or the end of an episode is worth.
+        Entropy, where it counts, has no lower bound. The environment's reward may be anything, and without a discount there are
+        no bounds.
         """
         config = self.config
         if config.use_environment_reward or config.average_reward:
             return None
         most = 1 / config.value_regularizer
-        best = (
-            self.expert_best if config.expert_bound and self.needs_expert else torch.full_like(self.expert_best, most)
-        )
+        bound_by_expert = config.expert_bound and self.needs_expert
+        best = self.expert_best if bound_by_expert else torch.full_like(self.expert_best, most)
         least = -math.inf if self.entropy_backup else -most / (1 - config.gamma)
-        return least, (best / (1 - config.gamma)).unsqueeze(-1)
+        return least, (best / (1 - config.gamma)).unsqueeze(-1).clamp_min(self.absorbing_value())
 
     @property
     def entropy_backup(self) -> bool:

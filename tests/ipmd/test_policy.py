@@ -240,6 +240,18 @@ def test_critics_are_not_believed_beyond_what_rewards_add_up_to(settings, least,
         torch.testing.assert_close(call["next_value"], torch.full((S, B), value), rtol=1e-5, atol=1e-3)
 
 
+def test_an_end_that_the_expert_seeks_may_be_worth_more_than_its_best_transition(batch, expert, targets):
+    agent = build(initial_alpha=1e-12, expert_bound=True)
+    constant_reward(agent, 0.7)
+    agent.expert_best.fill_(0.7)
+    agent.sac.target_critic.mlp.layers[-1].bias.data.fill_(1e6)
+    never = torch.zeros(S, B)
+    agent.update(batch._replace(terminated=never), expert._replace(terminated=torch.ones(S, B)))
+    torch.testing.assert_close(
+        targets[0]["next_value"], torch.full((S, B), 20.0)
+    )  # as an end of the expert's alone, 2 / 0.1
+
+
 def test_the_experts_best_transition_is_a_running_mean_from_the_highest_reward_on(batch, expert, weight):
     agent = build(reward_learning_rate=1e-12)
     best = agent.improve_reward(batch, expert, weight)[1].amax(-1)
