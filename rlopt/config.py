@@ -279,8 +279,8 @@ _SMALL = Preset(
     bc={"hidden_sizes": (64, 64)},
     training={"updates_per_frame": 0.5, "warmup_frames": 1_000},
 )
-# Adam's step as in Tianshou's MuJoCo benchmark. With 3e-4 Walker2d's SAC came to 838 points in
-# 250,000 frames, Hopper's to 1,358 in 207,000.
+# Adam's step as in Tianshou's MuJoCo benchmark. With 3e-4 Walker2d's SAC came to 838 points in 250,000 frames, Hopper's to
+# 1,358 in 207,000.
 _LOCOMOTION = Preset(sac={"learning_rate": 1e-3})
 # Where a learner falls long before it walks, it had better hear of the expert's states at once, and one that walks still falls
 # at some moments of its training: the policy is a mean over 5,000 updates, and what went wrong is soon in every batch.

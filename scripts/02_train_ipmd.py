@@ -54,14 +54,8 @@ def main() -> None:
     settings = online_settings(args)
     own = (
         *("expert_batch_size", "reward_inputs", "reward_slope", "expert_share", "inverse_eta", "average_reward"),
-        *(
-            "recent_share",
-            "mirror_period",
-            "standardize_observations",
-            "min_observation_std",
-            "entropy_backup",
-            "expert_bound",
-        ),
+        *("recent_share", "mirror_period", "standardize_observations", "min_observation_std"),
+        *("entropy_backup", "expert_bound"),
     )
     for name in own:
         if getattr(args, name) is not None:

@@ -180,7 +180,8 @@ class IPMD:
         if config.average_reward:
             mixed = mixed.with_reward(mixed.reward - self.average_reward.unsqueeze(-1))
         gamma = 1.0 if config.average_reward else config.gamma
-        info |= self.sac.evaluate_policy(mixed, noise[0], terminal_value, gamma, self.q_bounds, self.entropy_backup)
+        bounds = self.q_bounds(terminal_value)
+        info |= self.sac.evaluate_policy(mixed, noise[0], terminal_value, gamma, bounds, self.entropy_backup)
 
         # policy improvement:  min_pi  E[ alpha log pi - min Q ] + (1/eta) KL(pi || pi_k),  alpha by its own states
         if config.inverse_eta > 0:
@@ -244,13 +245,12 @@ class IPMD:
         self.expert_best.lerp_(expert_reward.detach().amax(-1), _RUNNING_MEAN_RATE)
         return policy_reward.detach(), expert_reward.detach(), info
 
-    @property
-    def q_bounds(self) -> losses.QBounds | None:
+    def q_bounds(self, terminal_value: Tensor | float) -> losses.QBounds | None:
         """What rewards within +-1/lambda add up to, discounted; critics that know better are wrong (LS-IQ, 2303.00599).
 
-        With `expert_bound` it is at most what the expert's best transition adds up to, or the end of an episode is worth.
-        Entropy, where it counts, has no lower bound. The environment's reward may be anything, and without a discount there are
-        no bounds.
+        With `expert_bound` it is at most what the expert's best transition adds up to, or what the end of an episode is worth,
+        `terminal_value`. Entropy, where it counts, has no lower bound. The environment's reward may be anything, and without a
+        discount there are no bounds.
         """
         config = self.config
         if config.use_environment_reward or config.average_reward:
@@ -259,7 +259,7 @@ class IPMD:
         bound_by_expert = config.expert_bound and self.needs_expert
         best = self.expert_best if bound_by_expert else torch.full_like(self.expert_best, most)
         least = -math.inf if self.entropy_backup else -most / (1 - config.gamma)
-        return least, (best / (1 - config.gamma)).unsqueeze(-1).clamp_min(self.absorbing_value())
+        return least, (best / (1 - config.gamma)).unsqueeze(-1).clamp_min(terminal_value)
 
     @property
     def entropy_backup(self) -> bool:

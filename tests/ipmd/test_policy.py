@@ -247,9 +247,8 @@ def test_an_end_that_the_expert_seeks_may_be_worth_more_than_its_best_transition
     agent.sac.target_critic.mlp.layers[-1].bias.data.fill_(1e6)
     never = torch.zeros(S, B)
     agent.update(batch._replace(terminated=never), expert._replace(terminated=torch.ones(S, B)))
-    torch.testing.assert_close(
-        targets[0]["next_value"], torch.full((S, B), 20.0)
-    )  # as an end of the expert's alone, 2 / 0.1
+    # that of an end which is the expert's alone: 2 / 0.1
+    torch.testing.assert_close(targets[0]["next_value"], torch.full((S, B), 20.0))
 
 
 def test_the_experts_best_transition_is_a_running_mean_from_the_highest_reward_on(batch, expert, weight):
