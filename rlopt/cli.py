@@ -58,9 +58,6 @@ def add_online_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--policy-tau", type=float, help="share of the actor in the evaluated policy at each update (1: all)"
     )
-    group.add_argument(
-        "--critic-layer-norm", action=argparse.BooleanOptionalAction, help="normalise the critics' hidden layers"
-    )
     group.add_argument("--no-cuda-graph", action="store_true", help="on CUDA, launch every update by itself")
     group.add_argument(
         "--compile",
@@ -100,7 +97,6 @@ def online_settings(args: argparse.Namespace) -> dict[str, Any]:
         "learning_rate": args.learning_rate,
         "gamma": args.gamma,
         "hidden_sizes": hidden,
-        "critic_layer_norm": args.critic_layer_norm,
         "policy_tau": args.policy_tau,
         "matmul_precision": args.matmul_precision,
     }

@@ -58,8 +58,6 @@ class SACConfig:
     """Widths of the hidden layers of actor and critics."""
     num_critics: int = 2
     """K, critics per seed; the smallest of them is believed."""
-    critic_layer_norm: bool = False
-    """Normalise the critics' hidden layers, so that they do not overestimate what they have not seen: RLPD (2302.02948)."""
     batch_size: int = 256
     """B, transitions per seed and update."""
     learning_rate: float = 3e-4

@@ -7,7 +7,6 @@ import math
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 LOG_STD_MIDDLE, LOG_STD_REACH = -1.5, 3.5  # log standard deviations between -5 and 2
@@ -49,8 +48,7 @@ class StackedLinear(nn.Module):
 class StackedMLP(nn.Module):
     """N independent ReLU networks: `[N, B, sizes[0]] -> [N, B, sizes[-1]]`, float32 in and out.
 
-    Hidden layers are computed in `precision`; parameters and the last layer, whose output may be large, stay float32. With
-    `layer_norm`, each is normalised before its ReLU (1607.06450, without scales of its own).
+    Hidden layers are computed in `precision`; parameters and the last layer, whose output may be large, stay float32.
     """
 
     def __init__(
@@ -59,10 +57,8 @@ class StackedMLP(nn.Module):
         generators: Sequence[torch.Generator],
         copies: int = 1,
         precision: str = "float32",
-        layer_norm: bool = False,
     ):
         super().__init__()
-        self.layer_norm = layer_norm
         self.dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
         pairs = itertools.pairwise(sizes)
         layers = nn.ModuleList(StackedLinear(i, o, generators, copies) for i, o in pairs)
@@ -74,19 +70,15 @@ class StackedMLP(nn.Module):
         *hidden, last = self.layers
         x = x.to(self.dtype)
         for layer in hidden:
-            x = layer(x)
-            if self.layer_norm:
-                x = F.layer_norm(x, x.shape[-1:])
-            x = x.relu_()  # in place: the backward of what comes before does not read its output
+            x = layer(x).relu_()  # in place: the backward of what comes before does not read its output
         return last(x.float())
 
     def input_gradient(self, x: Tensor) -> Tensor:
         """Gradient `[N, B, in]` of a single output with respect to the input, differentiable in the parameters.
 
         d y / d x = W_1 (m_1 * W_2 (m_2 * ... w_last)), where the masks m of active units are constant almost everywhere:
-        what autograd's double backward gives, at the price of a forward and a backward pass. Not with `layer_norm`.
+        what autograd's double backward gives, at the price of a forward and a backward pass.
         """
-        assert not self.layer_norm
         *hidden, last = self.layers
         masks = []
         x = x.to(self.dtype)
@@ -158,14 +150,13 @@ class CriticEnsemble(nn.Module):
         generators: Sequence[torch.Generator],
         num_critics: int = 2,
         precision: str = "float32",
-        layer_norm: bool = False,
         standardizer: Standardizer | None = None,
     ):
         super().__init__()
         self.num_critics = num_critics
         self.standardizer = standardizer or nn.Identity()
         sizes = [observation_size + action_size, *hidden_sizes, 1]
-        self.mlp = StackedMLP(sizes, generators, num_critics, precision, layer_norm)
+        self.mlp = StackedMLP(sizes, generators, num_critics, precision)
 
     def forward(self, observation: Tensor, action: Tensor) -> Tensor:  # noqa: D102
         x = torch.cat([self.standardizer(observation), action], dim=-1)  # [S, B, O + A]

@@ -4,10 +4,7 @@ import math
 
 import pytest
 import torch
-from torch import nn
 
-from rlopt.agents import IPMD, SAC
-from rlopt.config import IPMDConfig, SACConfig
 from rlopt.networks import CriticEnsemble, RewardNet, StackedLinear, StackedMLP, Standardizer, seed_generators
 
 
@@ -89,25 +86,3 @@ def test_standardizer_cuts_off_what_is_far_away():
     standardizer = Standardizer(3, reach=5.0)
     standardizer.fit(torch.tensor([1.0, 1.0, 1.0]), torch.tensor([2.0, 2.0, 2.0]), min_std=1.0)
     assert standardizer(torch.tensor([[9.0, 1000.0, -1000.0]])).tolist() == [[4.0, 5.0, -5.0]]
-
-
-def test_normalised_layers_are_those_of_torch():
-    mlp = StackedMLP([3, 8, 8, 1], seed_generators(0, 2), layer_norm=True)
-    x = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(1))
-    for index in range(2):
-        layers = []
-        for layer in mlp.layers:
-            plain = nn.Linear(*layer.weight.shape[1:])
-            plain.weight.data, plain.bias.data = layer.weight.data[index].T, layer.bias.data[index, 0]
-            layers += [plain, nn.LayerNorm(plain.out_features), nn.ReLU()]
-        torch.testing.assert_close(mlp(x)[index], nn.Sequential(*layers[:-2])(x[index]))
-
-
-def test_only_critics_are_normalised_and_only_if_asked():
-    config = IPMDConfig(hidden_sizes=(8, 8), critic_layer_norm=True)
-    agent = IPMD(config, 3, 1)
-    normalised = [
-        net.mlp.layer_norm for net in (agent.sac.critic, agent.sac.target_critic, agent.actor, agent.reward_net)
-    ]
-    assert normalised == [True, True, False, False]
-    assert not SAC(SACConfig(hidden_sizes=(8, 8)), 3, 1).critic.mlp.layer_norm

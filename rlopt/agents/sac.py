@@ -54,11 +54,7 @@ class SAC:
         precision = config.matmul_precision
         self.actor = Actor(*sizes, precision=precision, standardizer=standardizer).to(self.device)
         self.critic = CriticEnsemble(
-            *sizes,
-            num_critics=config.num_critics,
-            precision=precision,
-            layer_norm=config.critic_layer_norm,
-            standardizer=standardizer,
+            *sizes, num_critics=config.num_critics, precision=precision, standardizer=standardizer
         ).to(self.device)
         self.target_critic = deepcopy(self.critic).requires_grad_(False)
         self.mean_actor = deepcopy(self.actor).requires_grad_(False)

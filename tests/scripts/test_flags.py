@@ -116,7 +116,6 @@ ALL_ONLINE = {
     "--gamma": ("0.9", "agent_settings", "gamma", 0.9),
     "--hidden-size": ("32", "agent_settings", "hidden_sizes", (32, 32)),
     "--policy-tau": ("0.01", "agent_settings", "policy_tau", 0.01),
-    "--critic-layer-norm": (None, "agent_settings", "critic_layer_norm", True),
     "--no-cuda-graph": (None, "training_settings", "cuda_graph", False),
     "--compile": (None, "training_settings", "compile", True),
     "--matmul-precision": ("bfloat16", "agent_settings", "matmul_precision", "bfloat16"),
