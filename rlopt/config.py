@@ -41,6 +41,11 @@ def _require_positive(config: Any, *names: str) -> None:
         _require(0 < value < float("inf"), f"{name} must be positive and finite, and is {value}.")
 
 
+def require_seed(seed: int) -> None:
+    """Raise UserError for a seed that is none."""
+    _require(0 <= seed < 2**32, f"seed must lie between 0 and 2**32 - 1, and is {seed}.")
+
+
 def _require_hidden(hidden_sizes: tuple[int, ...], name: str) -> None:
     _require(
         isinstance(hidden_sizes, tuple | list)
@@ -223,8 +228,8 @@ class TrainingConfig:
             *("buffer_size", "eval_points", "eval_episodes", "checkpoint_points"),
         )
         _require(0 <= self.anneal <= 1, f"anneal must lie between 0 and 1, and is {self.anneal}.")
-        for name in ("seed", "env_workers"):
-            _require(getattr(self, name) >= 0, f"{name} must not be negative, and is {getattr(self, name)}.")
+        _require(self.env_workers >= 0, f"env_workers must not be negative, and is {self.env_workers}.")
+        require_seed(self.seed)
         copies = self.num_seeds * self.num_envs
         _require(
             self.env_workers == 0 or copies % self.env_workers == 0,
@@ -232,7 +237,11 @@ class TrainingConfig:
         )
         _require(
             self.frames > self.warmup_frames,
-            f"{self.frames} frames are no more than the {self.warmup_frames} of the random warm-up: raise --frames.",
+            f"{self.frames} frames are no more than the {self.warmup_frames} of the random warm-up: there must be more.",
+        )
+        _require(
+            (self.frames - self.warmup_frames) * self.updates_per_frame >= 1,
+            f"{self.frames} frames at {self.updates_per_frame} updates per frame are not one update: there must be more.",
         )
 
     @property

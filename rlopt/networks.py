@@ -93,14 +93,14 @@ class StackedMLP(nn.Module):
 
 
 class Standardizer(nn.Module):
-    """(x - mean) / std with constants, cut off at +-`reach`; before `fit`, mean 0 and std 1. Shared by all seeds."""
+    """(x - mean) / std with constants, cut off at +-`clip`; before `fit`, mean 0 and std 1. Shared by all seeds."""
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, size: int, reach: float = math.inf):
+    def __init__(self, size: int, clip: float = math.inf):
         super().__init__()
-        self.reach = reach
+        self.clip = clip
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("std", torch.ones(size))
 
@@ -112,7 +112,7 @@ class Standardizer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
         x = (x - self.mean) / self.std
-        return x.clamp(-self.reach, self.reach) if self.reach < math.inf else x
+        return x.clamp(-self.clip, self.clip) if self.clip < math.inf else x
 
 
 class Actor(nn.Module):
@@ -168,7 +168,7 @@ class CriticEnsemble(nn.Module):
 class RewardNet(nn.Module):
     """Learned rewards of S seeds, of the inputs named by `inputs`: "s", "sa", "sas" or "ss"; output `[S, B]`.
 
-    Observations are standardised, and cut off at +-`reach`. The input of the network, `features(...)`, is public because the
+    Observations are standardised, and cut off at +-`clip`. The input of the network, `features(...)`, is public because the
     gradient penalty is taken with respect to it.
     """
 
@@ -180,11 +180,11 @@ class RewardNet(nn.Module):
         generators: Sequence[torch.Generator],
         inputs: str = "sa",
         precision: str = "float32",
-        reach: float = math.inf,
+        clip: float = math.inf,
     ):
         super().__init__()
         self.inputs = inputs
-        self.standardizer = Standardizer(observation_size, reach)
+        self.standardizer = Standardizer(observation_size, clip)
         size = inputs.count("s") * observation_size + inputs.count("a") * action_size
         self.mlp = StackedMLP([size, *hidden_sizes, 1], generators, precision=precision)
 

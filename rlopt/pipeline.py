@@ -9,7 +9,7 @@ from typing import Any
 
 from rlopt.agents import BC, IPMD, SAC
 from rlopt.checkpoint import check_writable
-from rlopt.config import BCConfig, IPMDConfig, SACConfig, TrainingConfig, configure
+from rlopt.config import BCConfig, IPMDConfig, SACConfig, TrainingConfig, configure, require_seed
 from rlopt.devices import choose_device
 from rlopt.envs import env_spec
 from rlopt.errors import UserError
@@ -19,7 +19,7 @@ from rlopt.imitation.demonstrations import load_demonstrations, save_demonstrati
 from rlopt.imitation.expert_buffer import ExpertReplayBuffer
 from rlopt.models import save_agent, take_seed
 from rlopt.results import comparison_results, write_comparison
-from rlopt.runlog import timestamp
+from rlopt.runlog import timestamp, to_json
 from rlopt.stages import (
     FINAL_EPISODES,
     RunOptions,
@@ -220,8 +220,7 @@ def train_bc(
     """
     device = choose_device(options.device)
     require_positive(eval_episodes=eval_episodes, num_seeds=num_seeds)
-    if seed < 0:
-        raise UserError(f"--seed must not be negative, and is {seed}.")
+    require_seed(seed)
     data = prepare_demonstrations(
         expert_data, env_id, demos=demos, skip_demos=skip_demos, subsample=subsample, noise=noise
     )
@@ -302,8 +301,12 @@ def compare_methods(
     if skip_demos < 0:
         raise UserError(f"--skip-demos must not be negative, and is {skip_demos}.")
     chosen: dict[str, Any] = {"demos": demos, "skip_demos": skip_demos}
-    for frames in (expert_frames, ipmd_frames):
-        configure(TrainingConfig, env_id, training_settings, frames=frames, num_seeds=num_seeds)
+    budgets = {"ipmd": (IPMDConfig, ipmd_frames)} | ({"sac": (SACConfig, expert_frames)} if expert_data is None else {})
+    # by stage, presets included: a stage that was finished with other ones is made anew
+    configs: dict[str, Any] = {"bc": {"agent": configure(BCConfig, env_id, epochs=bc_epochs)}}
+    for name, (kind, frames) in budgets.items():
+        training = configure(TrainingConfig, env_id, training_settings, frames=frames, num_seeds=num_seeds, seed=seed)
+        configs[name] = {"agent": configure(kind, env_id, agent_settings), "training": training}
     if expert_data is not None:
         prepare_demonstrations(expert_data, env_id, **chosen)
     check_writable(directory)
@@ -330,14 +333,21 @@ def compare_methods(
             lambda: collect_expert_data(
                 env_id, frames=expert_frames, episodes=max(50, skip_demos + demos), **online
             ).summary(),
+            configs["sac"],
         )
         expert_data = stages["sac"]["demonstrations"]
+        for name in ("ipmd", "bc"):
+            configs[name]["expert"] = stages["sac"]["directory"]
     path = Path(expert_data)
     stages["ipmd"] = finished.get_or_run(
-        "ipmd", lambda: train_ipmd(path, env_id=env_id, frames=ipmd_frames, **chosen, **online).summary()
+        "ipmd",
+        lambda: train_ipmd(path, env_id=env_id, frames=ipmd_frames, **chosen, **online).summary(),
+        configs["ipmd"],
     )
     bc: dict[str, Any] = {**common, "epochs": bc_epochs, "resume": online["resume"]}
-    stages["bc"] = finished.get_or_run("bc", lambda: train_bc(path, env_id=env_id, **chosen, **bc).summary())
+    stages["bc"] = finished.get_or_run(
+        "bc", lambda: train_bc(path, env_id=env_id, **chosen, **bc).summary(), configs["bc"]
+    )
 
     results = comparison_results(
         stages,
@@ -346,7 +356,7 @@ def compare_methods(
         seeds=[seed + i for i in range(num_seeds)],
         demonstrations=demos,
         data=load_demonstrations(path),
-        config=settings,
+        config={**settings, "stages": to_json(configs)},
     )
     write_comparison(results, stages, directory)
     return results

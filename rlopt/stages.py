@@ -141,11 +141,8 @@ def training_run(
     checkpoint = directory / "checkpoint.pt"
     resume_at = None
     if resume is not None:
-        state = load_safely(checkpoint, what="Checkpoint", hint="--resume takes the log folder of an interrupted run.")
-        if not isinstance(state, dict) or not {"agent", "history", unit} <= state.keys():
-            raise UserError(f"{checkpoint} is no checkpoint: --resume takes the log folder of an interrupted run.")
-        resume_at = state[unit]
-        check_same_agent(directory / "config.json", settings)
+        resume_at = checkpoint_count(checkpoint, unit)
+        check_same_settings(directory / "config.json", settings)
     with RunLog(
         directory,
         config=settings,
@@ -165,19 +162,48 @@ def training_run(
     checkpoint.unlink(missing_ok=True)  # the model is saved, and a replay buffer is large
 
 
-def check_same_agent(path: Path, settings: Mapping[str, Any]) -> None:
-    """Raise UserError if the run whose config.json this is trained another agent than `settings` describe."""
+def checkpoint_count(path: Path, unit: str) -> int:
+    """The frames or epochs after which a checkpoint was written.
+
+    Raises UserError if it is none. What else it holds, a whole replay buffer, does not stay in memory.
+    """
+    hint = "--resume takes the log folder of an interrupted run."
+    state = load_safely(path, what="Checkpoint", hint=hint)
+    if not isinstance(state, dict) or not {"agent", "history", unit} <= state.keys():
+        raise UserError(f"{path} is no checkpoint: {hint}")
+    return int(state[unit])
+
+
+# Where and how often things are done, not what is learned: a run may be resumed with others.
+_FREE_TO_CHANGE = {
+    "device",
+    *(f"training.{name}" for name in ("env_workers", "cuda_graph", "compile")),
+    *(f"training.{name}" for name in ("eval_points", "eval_episodes", "checkpoint_points")),
+}
+
+
+def check_same_settings(path: Path, settings: Mapping[str, Any]) -> None:
+    """Raise UserError if the run whose config.json this is would learn something else with `settings`.
+
+    More frames are welcome; fewer would end it at once.
+    """
     if not path.exists():
         return
-    old, new = json.loads(path.read_text())["config"], to_json(settings)
-    for config in (old, new):
-        if "training" in config:
-            config["seeds"] = [config["training"].get("seed"), config["training"].get("num_seeds")]
-    for name in ("env", "seeds", "agent"):
-        if old.get(name) != new.get(name):
-            raise UserError(
-                f"The run in {path.parent} had other settings ({name}: {old.get(name)}): resume it with the same ones."
-            )
+    old, new = _flat(json.loads(path.read_text())["config"]), _flat(to_json(settings))
+    if new.get("training.frames", 0) > old.get("training.frames", 0):
+        old["training.frames"] = new["training.frames"]
+    changed = [name for name in old | new if name not in _FREE_TO_CHANGE and old.get(name) != new.get(name)]
+    if changed:
+        differences = "; ".join(f"{name}: {old.get(name)}, now {new.get(name)}" for name in changed)
+        raise UserError(f"The run in {path.parent} had other settings ({differences}): resume it with the same ones.")
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as one level: `{"agent": {"gamma": 0.9}}` is `{"agent.gamma": 0.9}`."""
+    flat: dict[str, Any] = {}
+    for name, value in config.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat
 
 
 def interrupted_run(parent: Path, settings: Mapping[str, Any]) -> Path | None:

@@ -202,7 +202,7 @@ class _Monitor:
         shown = min(frames, self.config.frames)
         if self.log is not None:
             self.log.progress(shown)
-        if self.evaluate_now(frames):
+        if self.info and self.evaluate_now(frames):
             check_finite(self.info, f"at {frames} frames")
             returns = self.evaluator(self.agent.policy)
             self.history.add(frames, returns, self.info)
@@ -255,7 +255,7 @@ def train_offline(
         eval_points: evaluations during training, evenly spaced.
         log: where progress and metrics go; None: nowhere.
         seeds: the S seeds, for the names of columns; by default 0 to S-1.
-        checkpoint: file that is written when training is interrupted.
+        checkpoint: file that is written when training ends or is interrupted.
         resume: a checkpoint to go on from.
 
     Raises:
@@ -270,31 +270,37 @@ def train_offline(
         done, _ = _restore(resume, agent, None, history, None)
     started = time.perf_counter() - history.wall_seconds
     evaluate_now = _every(config.epochs, eval_points, done)
-    for epoch in range(done + 1, config.epochs + 1):
-        total = torch.zeros(agent.num_seeds, device=agent.device)
-        try:
+
+    def save() -> None:
+        if checkpoint is not None:
+            save_atomically(
+                checkpoint, {"agent": agent.state_dict(), "history": vars(history), "info": {}, "epochs": done}
+            )
+
+    try:
+        for epoch in range(done + 1, config.epochs + 1):
+            total = torch.zeros(agent.num_seeds, device=agent.device)
             for _ in range(steps_per_epoch):
                 batch = Transition.from_tensordict(expert.sample_stacked(agent.num_seeds, config.batch_size))
                 total += agent.update(batch)["bc_loss"]
-        except KeyboardInterrupt:
-            if checkpoint is not None:
-                state = {"agent": agent.state_dict(), "history": vars(history), "info": {}, "epochs": epoch - 1}
-                save_atomically(checkpoint, state)
-            raise
-        info = {"bc_loss": total / steps_per_epoch}
-        check_finite(info, f"in epoch {epoch}")
-        history.losses.setdefault("bc_loss", []).append(info["bc_loss"].tolist())
+            info = {"bc_loss": total / steps_per_epoch}
+            check_finite(info, f"in epoch {epoch}")
+            returns = evaluator(agent.policy) if evaluator is not None and evaluate_now(epoch) else None
 
-        latest: dict[str, float] = {"loss": info["bc_loss"].mean().item()}
-        returns = None
-        if evaluator is not None and evaluate_now(epoch):
-            returns = evaluator(agent.policy)
-            history.add(epoch, returns, {})
-            latest["return"] = float(returns.mean())
-        if log is not None:
-            log.progress(epoch, **latest)
-            log.metrics(metrics_row("epochs", epoch, started, returns, info, seeds))
-        history.wall_seconds = time.perf_counter() - started
+            latest = {"loss": info["bc_loss"].mean().item()}
+            history.losses.setdefault("bc_loss", []).append(info["bc_loss"].tolist())
+            if returns is not None:
+                history.add(epoch, returns, {})
+                latest["return"] = float(returns.mean())
+            if log is not None:
+                log.progress(epoch, **latest)
+                log.metrics(metrics_row("epochs", epoch, started, returns, info, seeds))
+            history.wall_seconds = time.perf_counter() - started
+            done = epoch
+    except KeyboardInterrupt:
+        save()  # of an epoch that was not finished, its steps so far are kept, and it is begun anew
+        raise
+    save()
     return history
 
 

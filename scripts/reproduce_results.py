@@ -73,7 +73,12 @@ def main() -> None:
     args = parser.parse_args()
 
     from rlopt.checkpoint import write_text_atomically
+    from rlopt.stages import check_whole_episode
 
+    if not args.table_only:
+        for env_id in args.envs:
+            budgets = (TASKS[env_id].expert_frames, TASKS[env_id].ipmd_frames)
+            check_whole_episode(env_id, int(min(budgets) * args.frames_scale), "--frames-scale")
     rows = []
     for env_id in args.envs:
         kept = Path(args.save_dir) / env_id / "results.json"
@@ -142,8 +147,9 @@ def table_row(env_id: str, results: dict[str, Any]) -> list[str]:
     """One environment's cells: returns, then normalised IQM with its interval."""
 
     def score(method: dict[str, Any]) -> str:
-        low, high = (float("nan") if end is None else end for end in method["normalized_ci95"])
-        return f"{method['normalized_iqm']:.3f} [{low:.3f}, {high:.3f}]"
+        values = (method["normalized_iqm"], *method["normalized_ci95"])
+        iqm, low, high = (float("nan") if value is None else value for value in values)  # JSON has no nan
+        return f"{iqm:.3f} [{low:.3f}, {high:.3f}]"
 
     ipmd, bc = results["methods"]["ipmd"], results["methods"]["bc"]
     published = PUBLISHED.get(env_id)

@@ -34,7 +34,7 @@ WRONG = {
         **{"min_steps_per_epoch": [0]},
     },
     TrainingConfig: {
-        **{"frames": [0, -5], "num_seeds": [0], "seed": [-1], "num_envs": [0], "steps_per_batch": [0]},
+        **{"frames": [0, -5], "num_seeds": [0], "seed": [-1, 2**32], "num_envs": [0], "steps_per_batch": [0]},
         **{"updates_per_frame": [0.0, float("inf")], "warmup_frames": [0], "buffer_size": [0], "eval_points": [0]},
         **{"eval_episodes": [0], "checkpoint_points": [0], "env_workers": [-1, 7], "anneal": [-0.1, 1.1, float("nan")]},
     },
@@ -86,9 +86,15 @@ def test_every_numeric_field_is_checked():
 
 def test_the_warm_up_must_leave_frames_to_learn_from():
     for frames in (100, 99):
-        with pytest.raises(UserError, match=rf"{frames} frames .* 100 of the random warm-up: raise --frames"):
+        with pytest.raises(UserError, match=rf"{frames} frames .* 100 of the random warm-up: there must be more"):
             TrainingConfig(frames=frames, warmup_frames=100)
     assert TrainingConfig(frames=101, warmup_frames=100).frames == 101
+
+
+def test_a_run_has_an_update():
+    with pytest.raises(UserError, match=r"200 frames at 0\.009 updates per frame are not one update"):
+        TrainingConfig(frames=200, warmup_frames=100, updates_per_frame=0.009)
+    assert TrainingConfig(frames=200, warmup_frames=100, updates_per_frame=0.01).updates_per_frame == 0.01
 
 
 def test_derived_counts():

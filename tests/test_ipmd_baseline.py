@@ -8,6 +8,11 @@ from rlopt.config import IPMDConfig, SACConfig
 
 UPDATES = 100
 SETTINGS = {"hidden_sizes": (16, 16), "learning_rate": 1e-3}
+# what is for learned rewards alone
+PARTS = {
+    **{"standardize_observations": True, "entropy_backup": False},
+    **{"expert_share": 0.5, "recent_share": 0.5, "expert_bound": True},
+}
 
 
 def trained(agent, make_batch, updates=UPDATES):
@@ -23,7 +28,7 @@ def ipmd(num_seeds, **settings):
 
 
 @pytest.mark.parametrize("num_seeds", [1, 3])
-@pytest.mark.parametrize("settings", [{}, {"standardize_observations": True, "entropy_backup": False}])
+@pytest.mark.parametrize("settings", [{}, PARTS])
 def test_ipmd_on_environment_reward_is_sac(settings, num_seeds, make_batch, assert_same_state):
     sac = SAC(SACConfig(**SETTINGS), 3, 1, num_seeds=num_seeds, seed=5)
     untrained = {name: value.clone() for name, value in sac.actor.state_dict().items()}

@@ -83,6 +83,6 @@ def test_standardizer_floors_a_spread_that_is_no_scale():
 
 
 def test_standardizer_cuts_off_what_is_far_away():
-    standardizer = Standardizer(3, reach=5.0)
+    standardizer = Standardizer(3, clip=5.0)
     standardizer.fit(torch.tensor([1.0, 1.0, 1.0]), torch.tensor([2.0, 2.0, 2.0]), min_std=1.0)
     assert standardizer(torch.tensor([[9.0, 1000.0, -1000.0]])).tolist() == [[4.0, 5.0, -5.0]]

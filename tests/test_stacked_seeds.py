@@ -16,6 +16,7 @@ KINDS = {
     "ipmd": (IPMD, IPMDConfig(**HIDDEN, inverse_eta=0.5, mirror_period=3)),
     "ipmd_average_reward": (IPMD, IPMDConfig(**HIDDEN, average_reward=True, reward_inputs="sas")),
     "ipmd_standardized": (IPMD, IPMDConfig(**HIDDEN, standardize_observations=True, entropy_backup=False)),
+    "ipmd_walking": (IPMD, IPMDConfig(**HIDDEN, expert_share=0.5, expert_bound=True, entropy_backup=False)),
     "bc": (BC, BCConfig(**HIDDEN)),
 }
 

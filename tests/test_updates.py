@@ -37,11 +37,20 @@ def packed(num_updates, device="cpu", seed=0, num_seeds=S):
     )
 
 
+IPMD_KINDS = {
+    "ipmd": {"inverse_eta": 1.0, "mirror_period": 7},
+    "walking": {
+        **{"expert_share": 0.5, "expert_bound": True, "entropy_backup": False},
+        **{"standardize_observations": True, "min_observation_std": 0.1},
+    },
+}
+
+
 def make_agent(kind, device="cpu", num_seeds=S):
     sizes = {"hidden_sizes": (16, 16), "batch_size": B}
     if kind == "sac":
         return SAC(SACConfig(**sizes), O, A, num_seeds=num_seeds, device=device)
-    config = IPMDConfig(**sizes, expert_batch_size=B, inverse_eta=1.0, mirror_period=7)
+    config = IPMDConfig(**sizes, expert_batch_size=B, **IPMD_KINDS[kind])
     agent = IPMD(config, O, A, num_seeds=num_seeds, device=device)
     generator = torch.Generator().manual_seed(1)
     data = {
@@ -105,7 +114,7 @@ def warnings(caplog):
     return [record.message for record in caplog.records if record.name == "rlopt"]
 
 
-@pytest.mark.parametrize("kind", ["sac", "ipmd"])
+@pytest.mark.parametrize("kind", ["sac", *IPMD_KINDS])
 def test_an_update_is_one_piece_of_code_to_the_compiler(kind, monkeypatch, caplog):
     # every break in it would cost a tenth of a small update; this backend needs no C++ compiler
     backend = CompileCounterWithBackend("aot_eager")
@@ -238,7 +247,7 @@ def test_this_pytorch_knows_the_options_for_a_gpu():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("num_seeds", [1, S])  # the compiler makes matrices of a single seed's stacks
-@pytest.mark.parametrize("kind", ["sac", "ipmd"])
+@pytest.mark.parametrize("kind", ["sac", *IPMD_KINDS])
 def test_captured_and_eager_training_agree(kind, num_seeds, compiled, caplog):
     eager, graphed = (make_agent(kind, "cuda", num_seeds) for _ in range(2))
     before = deepcopy(eager.state_dict())

@@ -25,7 +25,7 @@ from rlopt.transition import Transition
 # Reward networks draw from a stream of their own: on the environment's reward IPMD then is SAC, bit for bit.
 _REWARD_STREAM = 1 << 32
 # Standard deviations at which standardised observations are cut off, if actor and critics see them, too.
-_REACH = 5.0
+_CLIP = 5.0
 # How fast the running means of rewards and of episode ends follow, per update.
 _RUNNING_MEAN_RATE = 0.005
 
@@ -58,7 +58,7 @@ class IPMD:
         self.device = torch.device(device)
 
         standardizes = config.standardize_observations and not config.use_environment_reward
-        reach = _REACH if standardizes else math.inf
+        clip = _CLIP if standardizes else math.inf
         self.sac = SAC(
             config,
             observation_size,
@@ -66,7 +66,7 @@ class IPMD:
             num_seeds=num_seeds,
             seed=seed,
             device=device,
-            standardizer=Standardizer(observation_size, reach) if standardizes else None,
+            standardizer=Standardizer(observation_size, clip) if standardizes else None,
         )
         self.actor, self.policy = self.sac.actor, self.sac.policy
         self.mirror_actor = deepcopy(self.actor).requires_grad_(False)  # pi_k
@@ -80,7 +80,7 @@ class IPMD:
             generators,
             inputs=config.reward_inputs,
             precision=config.matmul_precision,
-            reach=reach,
+            clip=clip,
         ).to(self.device)
         # the mean of all reward networks so far: the convergence theory of mirror descent speaks of means
         self.mean_reward_net = deepcopy(self.reward_net).requires_grad_(False)
@@ -93,7 +93,7 @@ class IPMD:
         self.average_reward = torch.zeros(num_seeds, device=self.device)  # rho [S]
         self.policy_ends = torch.zeros(num_seeds, device=self.device)  # share of transitions that terminate [S]
         self.expert_ends = torch.zeros(num_seeds, device=self.device)
-        # the best reward of an expert batch [S]: at first the highest that there is
+        # the highest reward [S]: 1 / lambda or, with expert_bound, the running mean of the best of an expert batch
         self.expert_best = torch.full((num_seeds,), 1 / config.value_regularizer, device=self.device)
         self.num_updates = torch.zeros((), dtype=torch.int64, device=self.device)
         self.expert_buffer: ExpertSource | None = None
@@ -151,7 +151,8 @@ class IPMD:
                 "IPMD has no demonstrations to learn from: call set_expert_buffer(...) first, "
                 "or set use_environment_reward=True in its config."
             )
-        size = self.config.expert_batch_size
+        config = self.config
+        size = max(config.expert_batch_size, round(config.expert_share * config.batch_size))
         data = self.expert_buffer.sample_stacked(self.num_seeds, num_updates * size).to(self.device)
         packed = Transition.from_tensordict(data).pack()  # [S, U*B, D]
         return packed.view(self.num_seeds, num_updates, size, -1).transpose(0, 1).contiguous()
@@ -167,12 +168,12 @@ class IPMD:
         self.num_updates += 1
         terminal_value: Tensor | float = 0.0
         info: Info = {}
-        mixed, own = batch, batch.reward.shape[1]
+        mixed, num_own = batch, batch.reward.shape[1]
         if not config.use_environment_reward:
             # reward step:  min_theta  E_pi[r] - E_expert[r] + psi(theta)
-            batch, expert, info = self.judge(batch, expert, weight)
+            batch, expert, info = self.relabel(batch, expert, weight)
             # critic and policy learn of the expert's states long before the policy gets there (SQIL, RLPD)
-            mixed, own = (batch, own) if expert is None else batch.with_share_of(expert, config.expert_share)
+            mixed, num_own = (batch, num_own) if expert is None else batch.with_share_of(expert, config.expert_share)
             # what follows termination is the absorbing state, for ever
             terminal_value = self.absorbing_value()
 
@@ -187,10 +188,10 @@ class IPMD:
         if config.inverse_eta > 0:
             with torch.no_grad():
                 mirror = self.mirror_actor(mixed.observation)
-            info |= self.sac.improve_policy(mixed.observation, noise[1], mirror, config.inverse_eta, own)
+            info |= self.sac.improve_policy(mixed.observation, noise[1], mirror, config.inverse_eta, num_own)
             self.renew_mirror_policy()
         else:
-            info |= self.sac.improve_policy(mixed.observation, noise[1], own=own)
+            info |= self.sac.improve_policy(mixed.observation, noise[1], num_own=num_own)
         self.sac.renew_averages()
 
         if config.average_reward:
@@ -199,7 +200,7 @@ class IPMD:
             self.average_reward.add_(_RUNNING_MEAN_RATE * (batch.reward.mean(-1) - self.average_reward + bonus))
         return info
 
-    def judge(
+    def relabel(
         self, batch: Transition, expert: Transition | None, weight: Tensor
     ) -> tuple[Transition, Transition | None, Info]:
         """Both batches with r_theta(s, a, s') in place of r, computed now and never stored, after a step of the reward.
@@ -242,24 +243,24 @@ class IPMD:
 
         self.policy_ends.lerp_(batch.terminated.mean(-1), _RUNNING_MEAN_RATE)
         self.expert_ends.lerp_(expert.terminated.mean(-1), _RUNNING_MEAN_RATE)
-        self.expert_best.lerp_(expert_reward.detach().amax(-1), _RUNNING_MEAN_RATE)
+        if config.expert_bound:
+            best = expert_reward.detach().amax(-1).clamp_max(1 / config.value_regularizer)
+            self.expert_best.lerp_(best, _RUNNING_MEAN_RATE)
         return policy_reward.detach(), expert_reward.detach(), info
 
     def q_bounds(self, terminal_value: Tensor | float) -> losses.QBounds | None:
         """What rewards within +-1/lambda add up to, discounted; critics that know better are wrong (LS-IQ, 2303.00599).
 
         With `expert_bound` it is at most what the expert's best transition adds up to, or what the end of an episode is worth,
-        `terminal_value`. Entropy, where it counts, has no lower bound. The environment's reward may be anything, and without a
-        discount there are no bounds.
+        `terminal_value`. Entropy, where it counts, has no lower bound, and what it adds above is left out. The environment's
+        reward may be anything, and without a discount there are no bounds.
         """
         config = self.config
         if config.use_environment_reward or config.average_reward:
             return None
-        most = 1 / config.value_regularizer
-        bound_by_expert = config.expert_bound and self.needs_expert
-        best = self.expert_best if bound_by_expert else torch.full_like(self.expert_best, most)
-        least = -math.inf if self.entropy_backup else -most / (1 - config.gamma)
-        return least, (best / (1 - config.gamma)).unsqueeze(-1).clamp_min(terminal_value)
+        least = -math.inf if self.entropy_backup else -1 / config.value_regularizer / (1 - config.gamma)
+        most = self.expert_best / (1 - config.gamma)  # of 1 / lambda, unless the expert's rewards are to tell
+        return least, most.unsqueeze(-1).clamp_min(terminal_value)
 
     @property
     def entropy_backup(self) -> bool:

@@ -109,11 +109,11 @@ class SAC:
         noise: Tensor,
         mirror: Gaussian | None = None,
         inverse_eta: float = 0.0,
-        own: int | None = None,
+        num_own: int | None = None,
     ) -> Info:
         """Policies towards the soft greedy ones, their actions by `noise` `[S, B, A]`; temperatures hold their entropy at -A.
 
-        It is the entropy in the first `own` observations (None: all), which the policies came to themselves.
+        Temperatures look at the first `num_own` observations alone (None: all): the policies' own, the rest are the expert's.
         With `mirror`, the policies pi_k of the last mirror step on the same observations, the loss has
         (1/eta) KL(pi || pi_k) added to it.
         """
@@ -123,7 +123,7 @@ class SAC:
         policy_loss = losses.policy_loss(log_prob, self.critic(observation, action), alpha)
         if mirror is not None:
             policy_loss = policy_loss + inverse_eta * losses.gaussian_kl(mean, log_std, *mirror).mean(-1)
-        own_log_prob = log_prob.detach()[:, :own]
+        own_log_prob = log_prob.detach()[:, :num_own]
         temperature_loss = losses.temperature_loss(self.log_alpha, own_log_prob, self.target_entropy)
         self.actor_optimizer.minimize(policy_loss + temperature_loss)
         return {"policy_loss": policy_loss.detach(), "alpha": alpha, "entropy": -own_log_prob.mean(-1)}

@@ -100,7 +100,9 @@ def test_critic_and_policy_learn_from_the_experts_share(batch, expert, targets, 
     monkeypatch.setattr(
         agent.sac,
         "improve_policy",
-        lambda observation, noise, own: seen.append((observation, own)) or improve(observation, noise, own=own),
+        lambda observation, noise, num_own: (
+            seen.append((observation, num_own)) or improve(observation, noise, num_own=num_own)
+        ),
     )
     net = agent.reward_net
     with torch.no_grad():
@@ -122,6 +124,12 @@ def test_the_reward_step_sees_whole_batches_whatever_the_share(batch, expert):
     for a, b in zip(with_share.reward_net.parameters(), without.reward_net.parameters(), strict=True):
         assert torch.equal(a, b)
     assert not torch.equal(next(with_share.sac.critic.parameters()), next(without.sac.critic.parameters()))
+
+
+def test_expert_batches_hold_what_the_share_takes():
+    agent = build(expert_share=0.5, batch_size=64, expert_batch_size=8)
+    agent.set_expert_buffer(ExpertReplayBuffer(demonstrations()))
+    assert agent.sample_expert(3).shape[:3] == (3, S, 32)
 
 
 def test_a_share_reaches_as_far_as_the_expert_batch(make_batch):

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from rlopt import pipeline
+from rlopt.config import PRESETS
 from rlopt.imitation import load_demonstrations
 from rlopt.imitation.demonstrations import save_demonstrations
 
@@ -193,6 +194,21 @@ def test_04_does_not_keep_stages_of_other_settings_nor_without_resume(again, mon
     monkeypatch.setattr(pipeline, "collect_expert_data", stage)
     with pytest.raises(Began):
         run_here(monkeypatch, COMPARE, *COMPARISON, "--no-wandb", "--device", "cpu", *flags)
+
+
+def test_04_makes_a_stage_anew_whose_preset_has_changed(again, monkeypatch):
+    class Began(Exception):
+        pass
+
+    def stage(*args, **kwargs):
+        raise Began
+
+    changed = dataclasses.replace(PRESETS["Pendulum-v1"], ipmd={"reward_slope": 0.5})
+    monkeypatch.setitem(PRESETS, "Pendulum-v1", changed)
+    forbid(monkeypatch, "collect_expert_data", "train_bc")
+    monkeypatch.setattr(pipeline, "train_ipmd", stage)
+    with pytest.raises(Began):
+        run_here(monkeypatch, COMPARE, *COMPARISON, "--no-wandb", "--device", "cpu", "--resume")
 
 
 def test_04_takes_expert_data_and_trains_no_expert(chain, tmp_path, monkeypatch):

@@ -163,14 +163,52 @@ def test_resume_with_other_settings_leaves_the_checkpoint_for_the_right_ones(cal
         assert call(*short(COLLECT))[0] == 130
     folder = run_folder("sac", counter_env)
     kept = {name: (folder / name).read_bytes() for name in ("checkpoint.pt", "metrics.csv", "config.json")}
-    for name, flags in (("seeds", ["--num-seeds", 3]), ("agent", ["--hidden-size", 16])):
-        code, out, err = call(*short(COLLECT, *flags, "--resume", folder))
+    for flag, value, difference in (
+        ("--num-seeds", 3, "training.num_seeds: 2, now 3"),
+        ("--hidden-size", 16, "agent.hidden_sizes: [8, 8], now [16, 16]"),
+        ("--frames", 320, "training.frames: 640, now 320"),
+        ("--updates-per-frame", 1, "training.updates_per_frame: 0.25, now 1.0"),
+    ):
+        code, out, err = call(*short(COLLECT, flag, value, "--resume", folder))
         assert (code, out) == (2, "")
         assert "Traceback" not in err
         message = err.splitlines()[-1]
-        assert message.startswith(f"error: The run in {folder} had other settings ({name}: ")
+        assert message == f"error: The run in {folder} had other settings ({difference}): resume it with the same ones."
         assert {name: (folder / name).read_bytes() for name in kept} == kept
-    assert call(*short(COLLECT, "--resume", folder))[0] == 0
+    assert call(*short(COLLECT, "--frames", 800, "--resume", folder))[0] == 0
+    assert (folder / "metrics.csv").read_text().splitlines()[-1].startswith("800,")
+
+
+def test_resume_with_other_demonstrations_is_refused(call, short, counter_env, monkeypatch):
+    with monkeypatch.context() as patch:
+        after(patch, IPMD, 60, interrupt)
+        assert call(*short(IPMD_SCRIPT, "--demos", 1))[0] == 130
+    folder = run_folder("ipmd", counter_env)
+    code, _, err = call(*short(IPMD_SCRIPT, "--resume", folder))
+    assert code == 2
+    assert "(demonstrations: 1, now 3)" in err.splitlines()[-1]
+    assert (folder / "checkpoint.pt").exists()
+    assert call(*short(IPMD_SCRIPT, "--demos", 1, "--resume", folder))[0] == 0
+
+
+@pytest.mark.parametrize("place", ["evaluate", "final_evaluation"])
+def test_ctrl_c_while_bc_is_evaluated_keeps_a_checkpoint(place, call, short, counter_env, monkeypatch):
+    def stop(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        if place == "evaluate":
+            patch.setattr(pipeline.Evaluator, "__call__", stop)
+        else:
+            patch.setattr(pipeline, "final_evaluation", stop)
+        code, _, err = call(*short(BC_SCRIPT))
+    (checkpoint,) = Path("logs/bc", counter_env).glob("*/checkpoint.pt")
+    assert code == 130
+    assert f"--resume {checkpoint.parent}" in err
+    assert torch.load(checkpoint, weights_only=True)["epochs"] == {"evaluate": 0, "final_evaluation": 3}[place]
+    assert call(*short(BC_SCRIPT, "--resume", checkpoint.parent))[0] == 0
+    rows = (checkpoint.parent / "metrics.csv").read_text().splitlines()[1:]
+    assert [row.split(",")[0] for row in rows] == ["1", "2", "3"]
 
 
 # ---------------------------------------------------------------------------------------------------- Weights & Biases

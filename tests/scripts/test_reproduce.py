@@ -124,6 +124,22 @@ def test_the_table(asked, monkeypatch, capsys):
     assert capsys.readouterr().out == table
 
 
+def test_an_expert_no_better_than_random_has_no_score(asked, monkeypatch, capsys):
+    assert reproduce(monkeypatch, "--envs", "Hopper-v5") == 0
+    path = Path("reproduced_results/Hopper-v5/results.json")
+    results = json.loads(path.read_text())
+    results["methods"]["ipmd"] |= {"normalized_iqm": None, "normalized_ci95": [None, None]}
+    path.write_text(json.dumps(results))
+    assert reproduce(monkeypatch, "--table-only") == 0
+    assert "| 40.0 | nan [nan, nan] | 0.750 [0.500, nan] |" in capsys.readouterr().out
+
+
+def test_budgets_too_small_for_an_episode_are_refused_before_anything_is_trained(asked, monkeypatch, capsys):
+    assert reproduce(monkeypatch, "--envs", "Pendulum-v1", "Hopper-v5", "--frames-scale", 0.001) == 2
+    assert "raise --frames-scale" in capsys.readouterr().err
+    assert asked == []
+
+
 def test_an_empty_table_says_so(asked, monkeypatch, capsys):
     assert reproduce(monkeypatch, "--table-only") == 0
     assert capsys.readouterr().out == "Nothing in reproduced_results yet.\n"
