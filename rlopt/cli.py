@@ -51,18 +51,24 @@ def add_online_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--batch-size", type=int, help="transitions per seed and update")
     group.add_argument("--updates-per-frame", type=float, help="gradient steps per frame of one seed")
     group.add_argument("--warmup-frames", type=int, help="frames of random actions before the first update")
-    group.add_argument("--learning-rate", type=float, help="Adam's step")
-    group.add_argument("--anneal", type=float, help="share of the frames, the last, over which it falls to zero")
+    group.add_argument("--learning-rate", type=float, help="Adam's learning rate")
+    group.add_argument(
+        "--anneal",
+        type=float,
+        help="learning rates fall to zero over this last share of the frames (0.5: the second half)",
+    )
     group.add_argument("--gamma", type=float, help="discount per step")
     group.add_argument("--hidden-size", type=int, help="width of the two hidden layers")
     group.add_argument(
-        "--policy-tau", type=float, help="share of the actor in the evaluated policy at each update (1: all)"
+        "--policy-tau",
+        type=float,
+        help="the evaluated policy is a running mean of the actor: what each update adds of it (1: no mean)",
     )
     group.add_argument("--no-cuda-graph", action="store_true", help="on CUDA, launch every update by itself")
     group.add_argument(
         "--compile",
         action=argparse.BooleanOptionalAction,
-        help="make one piece of code of each update (default: from 20,000 updates on, on CUDA from 100,000)",
+        help="compile updates with torch.compile (default: in runs of 20,000 updates or more, on CUDA 100,000)",
     )
     group.add_argument("--matmul-precision", choices=MATMUL_PRECISIONS, help="of matrix products")
 
@@ -102,7 +108,7 @@ def online_settings(args: argparse.Namespace) -> dict[str, Any]:
     }
     training = {name: getattr(args, name) for name in _TRAINING_FLAGS}
     training["cuda_graph"] = False if args.no_cuda_graph else None
-    return {"agent_settings": _given(agent), "training_settings": _given(training)}
+    return {"agent_settings": given(agent), "training_settings": given(training)}
 
 
 _TRAINING_FLAGS = ("num_envs", "env_workers", "updates_per_frame", "anneal", "warmup_frames", "compile")
@@ -114,7 +120,8 @@ def demonstration_settings(args: argparse.Namespace) -> dict[str, Any]:
     return {"env_id": args.env, **chosen}
 
 
-def _given(settings: dict[str, Any]) -> dict[str, Any]:
+def given(settings: dict[str, Any]) -> dict[str, Any]:
+    """Those that were given: None is a flag that is not there."""
     return {name: value for name, value in settings.items() if value is not None}
 
 

@@ -66,14 +66,15 @@ class SACConfig:
     batch_size: int = 256
     """B, transitions per seed and update."""
     learning_rate: float = 3e-4
-    """Adam's step for actor, critics and temperature."""
+    """Adam's learning rate for actor, critics and temperature."""
     gamma: float = 0.99
     """Discount per step."""
     tau: float = 0.005
     """Share of the critic that goes into its target after each update (Polyak averaging)."""
     policy_tau: float = 0.001
-    """Share of the actor that goes into the policy that is evaluated and kept, its running mean (Nikishin et al., 2018); 1: the
-    actor itself. Where one fall ends an episode, the actors of two moments can be worlds apart, and their mean is steady."""
+    """Share of the actor that goes into the policy that is evaluated and kept, its running mean from the first weights on
+    (Nikishin et al., 2018); 1: the actor itself. Where one fall ends an episode, the actors of two moments can be worlds apart,
+    and their mean is steady."""
     initial_alpha: float = 1.0
     """Temperature at the start; it is then tuned towards the target entropy -A."""
     matmul_precision: str = "float32"
@@ -102,9 +103,9 @@ class IPMDConfig(SACConfig):
     reward_hidden_sizes: tuple[int, ...] | None = None
     """Widths of the reward network; None: as `hidden_sizes`."""
     reward_learning_rate: float = 3e-4
-    """Adam's step for the reward network."""
+    """Adam's learning rate for the reward network."""
     expert_batch_size: int = 256
-    """Expert transitions per seed and update."""
+    """Expert transitions per seed and update; as many as `expert_share` takes, if those are more."""
     value_regularizer: float = 0.5
     """lambda: keeps rewards between -1/lambda and 1/lambda."""
     gradient_penalty: float = 1.0
@@ -114,8 +115,8 @@ class IPMDConfig(SACConfig):
     expert_share: float = 0.0
     """Share of the batch that critic and policy learn from that is the expert's: SQIL (1905.11108), RLPD (2302.02948)."""
     recent_share: float = 0.0
-    """Share of the policy's transitions that is of the last 10,000 frames: a reward is to tell the expert from the policy of
-    now, and an actor that forgets how to start sees it soon."""
+    """Share of the policy's transitions drawn from its last 10,000 frames, the rest from the whole buffer: a reward is to tell
+    the expert from the policy of now, and an actor that forgets how to start sees it soon."""
     inverse_eta: float = 0.0
     """1/eta, weight of the KL to the policy of the last mirror step; 0 leaves the entropy as the only regulariser."""
     mirror_period: int = 100
@@ -125,7 +126,7 @@ class IPMDConfig(SACConfig):
     absorbing_states: bool = True
     """Give an ended episode the value of staying in an absorbing state; False: zero, as if reward were the environment's."""
     min_observation_std: float = 1.0
-    """Floor of the expert's standard deviation that observations are divided by before the reward network."""
+    """Smallest standard deviation that observations are divided by, before the reward network and wherever else they are."""
     standardize_observations: bool = False
     """Actor and critics see standardised observations, too, and all see them no more than 5 deviations away: for observations
     that reach into the hundreds."""
@@ -133,8 +134,9 @@ class IPMDConfig(SACConfig):
     """Critics count the policy's entropy, as SAC's do; False: its loss alone does (an option of RLPD, 2302.02948). Where
     actions do not matter, as to an ant on its back, entropy can pay more than a learned reward, which flattens."""
     expert_bound: bool = False
-    """Critics believe in no more than the expert's best transition for ever, in place of 1/lambda for ever. Where a learner
-    does not come to the expert's states, of which half of its batch may be, nothing else corrects what they promise there."""
+    """Critics' targets are capped at the expert's best reward for ever, best / (1 - gamma), in place of 1/lambda for ever.
+    Where a learner never comes to the expert's states, of which half of its batch may be, nothing else corrects values there
+    that are too high. With `entropy_backup` the cap leaves no room for entropy."""
     freeze_reward: bool = False
     """Leave the reward as it is (it was loaded): no demonstrations are needed."""
     use_environment_reward: bool = False
@@ -172,7 +174,7 @@ class BCConfig:
     batch_size: int = 256
     """B, transitions per seed and gradient step."""
     learning_rate: float = 3e-4
-    """Adam's step."""
+    """Adam's learning rate."""
     epochs: int = 100
     """Passes over the data. An epoch is never shorter than `min_steps_per_epoch`."""
     min_steps_per_epoch: int = 100

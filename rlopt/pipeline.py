@@ -204,7 +204,7 @@ def train_bc(
         env_id: a gymnasium id; None: the one that the file names.
         epochs: passes over the data, each of at least `BCConfig.min_steps_per_epoch` gradient steps.
         batch_size: B.
-        lr: Adam's step.
+        lr: Adam's learning rate.
         seed: seed i uses `seed + i`.
         num_seeds: S.
         demos: how many demonstrations to use; None: all.

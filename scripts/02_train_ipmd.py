@@ -7,11 +7,13 @@ from rlopt.cli import (
     add_demonstration_flags,
     add_online_flags,
     demonstration_settings,
+    given,
     make_parser,
     online_settings,
     run,
     run_options,
 )
+from rlopt.config import REWARD_INPUTS
 
 
 def main() -> None:
@@ -19,47 +21,53 @@ def main() -> None:
     parser = make_parser(__doc__, seed=43)
     add_demonstration_flags(parser)
     parser.add_argument("--frames", type=int, default=100_000, help="environment frames per seed")
-    parser.add_argument("--expert-batch-size", type=int, default=256, help="expert transitions per seed and update")
-    parser.add_argument("--reward-inputs", choices=("s", "sa", "sas", "ss"), help="what the reward may look at")
-    parser.add_argument("--reward-slope", type=float, help="the steepest reward, per unit of its standardised input")
-    parser.add_argument(
-        "--expert-share", type=float, help="share of expert transitions that critic and policy learn from"
-    )
-    parser.add_argument("--recent-share", type=float, help="share of the last 10,000 frames in the policy's batch")
-    parser.add_argument(
-        "--standardize-observations",
-        action=argparse.BooleanOptionalAction,
-        help="actor and critics, too, see observations on the expert's scales",
-    )
-    parser.add_argument("--min-observation-std", type=float, help="the finest of those scales")
-    parser.add_argument(
-        "--entropy-backup",
-        action=argparse.BooleanOptionalAction,
-        help="critics, too, count the policy's entropy",
-    )
-    parser.add_argument(
-        "--expert-bound",
-        action=argparse.BooleanOptionalAction,
-        help="critics believe in no more than the expert's best transition for ever",
-    )
-    parser.add_argument("--inverse-eta", type=float, help="1/eta, weight of the KL to the last mirror step's policy")
-    parser.add_argument("--mirror-period", type=int, help="updates between two mirror steps")
-    parser.add_argument("--average-reward", action="store_true", default=None, help="the average-reward criterion")
     parser.add_argument("--resume", help="log folder of an interrupted run to go on with")
     add_online_flags(parser)
+    group = parser.add_argument_group("settings of IPMD, likewise from the preset")
+    own = [
+        group.add_argument("--expert-batch-size", type=int, default=256, help="expert transitions per seed and update"),
+        group.add_argument("--reward-inputs", choices=REWARD_INPUTS, help="what the reward may look at"),
+        group.add_argument(
+            "--reward-slope", type=float, help="the steepest reward, per unit of its standardised input"
+        ),
+        group.add_argument(
+            "--min-observation-std", type=float, help="smallest standard deviation that observations are divided by"
+        ),
+        group.add_argument(
+            "--standardize-observations",
+            action=argparse.BooleanOptionalAction,
+            help="actor and critics, too, see standardised observations, clipped at 5 deviations",
+        ),
+        group.add_argument(
+            "--expert-share", type=float, help="share of the critics' and the policy's batch that is the expert's"
+        ),
+        group.add_argument(
+            "--recent-share", type=float, help="share of the policy's transitions drawn from its last 10,000 frames"
+        ),
+        group.add_argument(
+            "--entropy-backup",
+            action=argparse.BooleanOptionalAction,
+            help="critics, too, count the policy's entropy",
+        ),
+        group.add_argument(
+            "--expert-bound",
+            action=argparse.BooleanOptionalAction,
+            help="cap critics' targets at the expert's best reward for ever, best / (1 - gamma)",
+        ),
+        group.add_argument(
+            "--inverse-eta", type=float, help="1/eta, weight of the KL to the last mirror step's policy"
+        ),
+        group.add_argument("--mirror-period", type=int, help="updates between two mirror steps"),
+        group.add_argument(
+            "--average-reward", action="store_true", default=None, help="the average-reward criterion, no discount"
+        ),
+    ]
     args = parser.parse_args()
 
     from rlopt.pipeline import train_ipmd
 
     settings = online_settings(args)
-    own = (
-        *("expert_batch_size", "reward_inputs", "reward_slope", "expert_share", "inverse_eta", "average_reward"),
-        *("recent_share", "mirror_period", "standardize_observations", "min_observation_std"),
-        *("entropy_backup", "expert_bound"),
-    )
-    for name in own:
-        if getattr(args, name) is not None:
-            settings["agent_settings"][name] = getattr(args, name)
+    settings["agent_settings"] |= given({flag.dest: getattr(args, flag.dest) for flag in own})
     result = train_ipmd(
         args.expert_data,
         frames=args.frames,

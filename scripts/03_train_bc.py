@@ -10,7 +10,7 @@ def main() -> None:
     add_demonstration_flags(parser)
     parser.add_argument("--epochs", type=int, default=100, help="passes over the data, each of at least 100 steps")
     parser.add_argument("--batch-size", type=int, default=256, help="transitions per seed and step")
-    parser.add_argument("--lr", type=float, default=3e-4, help="Adam's step")
+    parser.add_argument("--lr", type=float, default=3e-4, help="Adam's learning rate")
     parser.add_argument("--eval-episodes", type=int, default=10, help="per evaluation; the last one plays at least 20")
     parser.add_argument("--resume", help="log folder of an interrupted run to go on with")
     args = parser.parse_args()

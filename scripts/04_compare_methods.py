@@ -13,7 +13,11 @@ def main() -> None:
     parser.add_argument("--expert-frames", type=int, default=100_000, help="frames per seed of the SAC expert")
     parser.add_argument("--ipmd-frames", type=int, default=100_000, help="frames per seed of IPMD")
     parser.add_argument("--bc-epochs", type=int, default=100, help="epochs of behaviour cloning")
-    parser.add_argument("--save-dir", default="comparison_results", help="results go to SAVE_DIR/ENV/")
+    parser.add_argument(
+        "--save-dir",
+        default="comparison_results",
+        help="results go to SAVE_DIR/ENV/, a new expert's demonstrations to expert_data/ENV/, as step 1's",
+    )
     parser.add_argument("--demos", type=int, default=5, help="demonstrations that IPMD and BC learn from")
     parser.add_argument("--skip-demos", type=int, default=0, help="demonstrations at the file's start to leave out")
     parser.add_argument("--expert-data", help="an expert_buffer.pt to use in place of training an expert")
