@@ -41,7 +41,7 @@ TASKS = {
     "HalfCheetah-v5": Task(100_000, 100_000, ipmd=_BATCHES),
     "Hopper-v5": Task(230_000, 200_000, expert_seeds=5, expert=_BATCH, ipmd=_BATCHES),
     "Walker2d-v5": Task(300_000, 120_000, ipmd=_BATCHES),
-    "Ant-v5": Task(600_000, 120_000, expert=_BATCH, ipmd=_BATCHES),
+    "Ant-v5": Task(600_000, 200_000, expert=_BATCH, ipmd=_BATCHES),
     "Humanoid-v5": Task(600_000, 240_000, expert=_BATCH, ipmd=_BATCHES),
 }
 # IQ-Learn (Garg et al., NeurIPS 2021, Table 3): return after 500,000 steps from one demonstration, of its expert's return.
