@@ -14,9 +14,12 @@ from torch import Tensor
 
 from rlopt.agents.common import Policy
 from rlopt.envs import env_spec, make_env
+from rlopt.errors import UserError
 
 EVALUATION_SEED = 1_000_000
 """First reset seed of evaluation episodes, away from any training seed."""
+LONGEST_EPISODE = 100_000
+"""Steps after which an episode is taken for endless."""
 
 ObservationToAction = Callable[[Tensor], Tensor]
 """Observations `[S, B, O]` -> actions `[S, B, A]` in [-1, 1]."""
@@ -101,11 +104,14 @@ class Evaluator:
             env.close()
 
     def _play(self, policy: ObservationToAction) -> Iterator[_Step]:
-        """Step every unfinished copy, until none is left."""
+        """Step every unfinished copy, until none is left.
+
+        Raises UserError if one goes on for ever.
+        """
         pairs = zip(self.envs, self.reset_seeds, strict=True)
         observation = np.stack([env.reset(seed=seed)[0] for env, seed in pairs]).astype(np.float32)
         copies = np.arange(len(self.envs))
-        while len(copies):
+        for _ in range(LONGEST_EPISODE):
             stacked = torch.from_numpy(observation).to(self.device).view(self.num_seeds, self.episodes, -1)
             action = policy(stacked).flatten(0, 1).cpu().numpy()  # finished copies get one too, and do not use it
             outcomes = [self.envs[i].step(self.spec.to_env_units(action[i])) for i in copies]
@@ -122,6 +128,12 @@ class Evaluator:
             yield step
             observation[copies] = step.next_observation
             copies = copies[~(step.terminated | step.truncated)]
+            if not len(copies):
+                return
+        raise UserError(
+            f"An episode of {self.spec.env_id} did not end within {LONGEST_EPISODE:,} steps: "
+            "register the environment with max_episode_steps."
+        )
 
 
 @dataclass(frozen=True)

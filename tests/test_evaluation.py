@@ -10,6 +10,7 @@ import torch
 from rlopt.agents import SAC
 from rlopt.config import SACConfig
 from rlopt.envs import env_spec
+from rlopt.errors import UserError
 from rlopt.evaluation import EVALUATION_SEED, Evaluator, evaluate, random_policy, sampling_policy, select_policy
 
 S, P = 2, 3
@@ -85,6 +86,12 @@ def test_copies_end_on_their_own(counter_env):
     evaluator.envs[1].reset()  # one copy is an episode ahead: it goes on to the time limit when the others terminate
     assert evaluator(agent(counter_env).policy).tolist() == [[10, 28], [10, 10]]
     evaluator.close()
+
+
+def test_an_endless_episode_is_an_error(counter_env, monkeypatch):
+    monkeypatch.setattr("rlopt.evaluation.LONGEST_EPISODE", 3)  # of four
+    with pytest.raises(UserError, match=f"{counter_env} did not end within 3 steps: .* max_episode_steps"):
+        Evaluator(counter_env, num_seeds=S, episodes=2)(agent(counter_env).policy)
 
 
 def test_everyone_starts_from_the_same_states(pendulum):
