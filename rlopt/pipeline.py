@@ -301,10 +301,10 @@ def compare_methods(
     if skip_demos < 0:
         raise UserError(f"--skip-demos must not be negative, and is {skip_demos}.")
     chosen: dict[str, Any] = {"demos": demos, "skip_demos": skip_demos}
-    budgets = {"ipmd": (IPMDConfig, ipmd_frames)} | ({"sac": (SACConfig, expert_frames)} if expert_data is None else {})
     # by stage, presets included: a stage that was finished with other ones is made anew
     configs: dict[str, Any] = {"bc": {"agent": configure(BCConfig, env_id, epochs=bc_epochs)}}
-    for name, (kind, frames) in budgets.items():
+    expert: list[Any] = [("sac", SACConfig, expert_frames)] if expert_data is None else []
+    for name, kind, frames in [*expert, ("ipmd", IPMDConfig, ipmd_frames)]:
         training = configure(TrainingConfig, env_id, training_settings, frames=frames, num_seeds=num_seeds, seed=seed)
         configs[name] = {"agent": configure(kind, env_id, agent_settings), "training": training}
     if expert_data is not None:

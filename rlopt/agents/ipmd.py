@@ -93,8 +93,8 @@ class IPMD:
         self.average_reward = torch.zeros(num_seeds, device=self.device)  # rho [S]
         self.policy_ends = torch.zeros(num_seeds, device=self.device)  # share of transitions that terminate [S]
         self.expert_ends = torch.zeros(num_seeds, device=self.device)
-        # the highest reward [S]: 1 / lambda or, with expert_bound, the running mean of the best of an expert batch
-        self.expert_best = torch.full((num_seeds,), 1 / config.value_regularizer, device=self.device)
+        # [S]: 1 / lambda or, with expert_bound, the running mean of the best reward in an expert batch
+        self.highest_reward = torch.full((num_seeds,), 1 / config.value_regularizer, device=self.device)
         self.num_updates = torch.zeros((), dtype=torch.int64, device=self.device)
         self.expert_buffer: ExpertSource | None = None
 
@@ -245,7 +245,7 @@ class IPMD:
         self.expert_ends.lerp_(expert.terminated.mean(-1), _RUNNING_MEAN_RATE)
         if config.expert_bound:
             best = expert_reward.detach().amax(-1).clamp_max(1 / config.value_regularizer)
-            self.expert_best.lerp_(best, _RUNNING_MEAN_RATE)
+            self.highest_reward.lerp_(best, _RUNNING_MEAN_RATE)
         return policy_reward.detach(), expert_reward.detach(), info
 
     def q_bounds(self, terminal_value: Tensor | float) -> losses.QBounds | None:
@@ -259,7 +259,7 @@ class IPMD:
         if config.use_environment_reward or config.average_reward:
             return None
         least = -math.inf if self.entropy_backup else -1 / config.value_regularizer / (1 - config.gamma)
-        most = self.expert_best / (1 - config.gamma)  # of 1 / lambda, unless the expert's rewards are to tell
+        most = self.highest_reward / (1 - config.gamma)
         return least, most.unsqueeze(-1).clamp_min(terminal_value)
 
     @property
@@ -332,4 +332,4 @@ class IPMD:
         for name in self._RUNNING:
             getattr(self, name).copy_(state[name])
 
-    _RUNNING = ("average_reward", "reward_weight", "policy_ends", "expert_ends", "expert_best", "num_updates")
+    _RUNNING = ("average_reward", "reward_weight", "policy_ends", "expert_ends", "highest_reward", "num_updates")

@@ -233,7 +233,7 @@ def test_critics_are_not_believed_beyond_what_rewards_add_up_to(settings, least,
     agent = build(initial_alpha=1e-12, **settings)
     constant_reward(agent, 0.7)
     if agent.config.expert_bound and agent.needs_expert:
-        agent.expert_best.fill_(0.7)  # where the running mean of that reward comes to
+        agent.highest_reward.fill_(0.7)  # where the running mean of that reward comes to
     for bias in (-1e6, 1e6):
         agent.sac.target_critic.mlp.layers[-1].bias.data.fill_(bias)
         agent.update(batch, expert)
@@ -244,7 +244,7 @@ def test_critics_are_not_believed_beyond_what_rewards_add_up_to(settings, least,
 def test_an_end_that_the_expert_seeks_may_be_worth_more_than_its_best_transition(batch, expert, targets):
     agent = build(initial_alpha=1e-12, expert_bound=True)
     constant_reward(agent, 0.7)
-    agent.expert_best.fill_(0.7)
+    agent.highest_reward.fill_(0.7)
     agent.sac.target_critic.mlp.layers[-1].bias.data.fill_(1e6)
     never = torch.zeros(S, B)
     agent.update(batch._replace(terminated=never), expert._replace(terminated=torch.ones(S, B)))
@@ -255,17 +255,17 @@ def test_an_end_that_the_expert_seeks_may_be_worth_more_than_its_best_transition
 def test_the_experts_best_transition_is_a_running_mean_from_the_highest_reward_on(batch, expert, weight):
     agent = build(reward_learning_rate=1e-12, expert_bound=True)
     best = agent.improve_reward(batch, expert, weight)[1].amax(-1)
-    torch.testing.assert_close(agent.expert_best, 0.995 * 2.0 + 0.005 * best)  # 1 / lambda = 2
+    torch.testing.assert_close(agent.highest_reward, 0.995 * 2.0 + 0.005 * best)  # 1 / lambda = 2
     for _ in range(2_000):
         agent.improve_reward(batch, expert, weight)
-    torch.testing.assert_close(agent.expert_best, best, atol=1e-3, rtol=0)
+    torch.testing.assert_close(agent.highest_reward, best, atol=1e-3, rtol=0)
 
 
 def test_a_reward_that_overshoots_raises_no_bound(batch, expert, weight):
     agent = build(reward_learning_rate=1e-12, expert_bound=True)
     constant_reward(agent, 3.0)
     agent.improve_reward(batch, expert, weight)
-    assert agent.expert_best.tolist() == [2.0] * S  # 1 / lambda
+    assert agent.highest_reward.tolist() == [2.0] * S  # 1 / lambda
 
 
 def test_without_entropy_backup_critics_hear_of_rewards_alone(batch, expert, targets):
