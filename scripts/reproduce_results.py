@@ -10,6 +10,7 @@ from typing import Any
 
 from rlopt.cli import add_online_flags, make_parser, online_settings, run, run_options
 from rlopt.imitation.demonstrations import Demonstrations, load_demonstrations
+from rlopt.statistics import normalized_score
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ TASKS = {
     "Ant-v5": Task(600_000, 200_000, expert=_BATCH, ipmd=_BATCHES),
     "Humanoid-v5": Task(600_000, 240_000, expert=_BATCH, ipmd=_BATCHES),
 }
+# Normalised score of a demonstration that shows what the expert does.
+GOOD = 0.9
 # IQ-Learn (Garg et al., NeurIPS 2021, Table 3): return after 500,000 steps from one demonstration, of its expert's return.
 PUBLISHED = {
     "HalfCheetah-v5": (5077, 5098),
@@ -115,7 +118,7 @@ def reproduce(env_id: str, args: Namespace) -> dict[str, Any]:
         ipmd_frames=int(task.ipmd_frames * args.frames_scale),
         expert_data=expert_data,
         demos=args.demos,
-        skip_demos=first_whole(load_demonstrations(expert_data), args.demos),
+        skip_demos=first_good(load_demonstrations(expert_data), args.demos),
         num_seeds=args.num_seeds,
         save_dir=args.save_dir,
         resume=True,
@@ -124,10 +127,16 @@ def reproduce(env_id: str, args: Namespace) -> dict[str, Any]:
     )
 
 
-def first_whole(data: Demonstrations, demos: int) -> int:
-    """How many demonstrations to leave out, so that the first one runs to the time limit: an expert, too, falls at times."""
-    whole = data.truncated[data.episode_lengths.cumsum(0) - 1].nonzero()
-    return min(int(whole[0]), max(0, data.num_episodes - demos)) if len(whole) else 0
+def first_good(data: Demonstrations, demos: int) -> int:
+    """How many demonstrations to leave out, so that the first one has a score of 0.9: an expert, too, falls at times.
+
+    It may end the episode with that or, a HalfCheetah, lie on its back for the rest.
+    """
+    if data.expert_return <= data.random_return:
+        return 0
+    returns = [float(rewards.sum()) for rewards in data.reward.split(data.episode_lengths.tolist())]
+    scores = normalized_score(returns, random_return=data.random_return, expert_return=data.expert_return)
+    return min(int((scores >= GOOD).argmax()), max(0, data.num_episodes - demos))
 
 
 HEADER = [

@@ -16,15 +16,15 @@ SCRIPT = "reproduce_results.py"
 
 
 def falls_twice(env_id):
-    """Four demonstrations: two that fall, one that runs to the time limit, one that falls."""
+    """Four demonstrations: one that falls, one that lies there for the rest, a good one, and one that falls."""
     return Demonstrations(
         env_id=env_id,
         observation=torch.zeros(7, 2),
         action=torch.zeros(7, 1),
         next_observation=torch.zeros(7, 2),
-        reward=torch.zeros(7),
-        terminated=torch.tensor([True, False, True, False, False, False, True]),
-        truncated=torch.tensor([False, False, False, False, False, True, False]),
+        reward=torch.tensor([1.0, 2, 0, 20, 15, 10, 1]),
+        terminated=torch.tensor([True, False, False, False, False, False, True]),
+        truncated=torch.tensor([False, False, True, False, False, True, False]),
         episode_lengths=torch.tensor([1, 2, 3, 1]),
         action_low=-torch.ones(1),
         action_high=torch.ones(1),
