@@ -158,6 +158,14 @@ def forbid(monkeypatch, *stages):
         monkeypatch.setattr(pipeline, name, stage)
 
 
+class Began(Exception):
+    """A stage was run."""
+
+
+def begin(*args, **kwargs):
+    raise Began
+
+
 def test_04_resume_keeps_finished_stages(again, monkeypatch, capsys):
     forbid(monkeypatch, "collect_expert_data", "train_ipmd", "train_bc")
     directory = again / "comparison_results" / "Pendulum-v1"
@@ -185,28 +193,16 @@ def test_04_resume_runs_the_stage_that_is_missing(again, monkeypatch):
 
 @pytest.mark.parametrize("flags", [["--resume", "--bc-epochs", "3"], []])
 def test_04_does_not_keep_stages_of_other_settings_nor_without_resume(again, monkeypatch, flags):
-    class Began(Exception):
-        pass
-
-    def stage(*args, **kwargs):
-        raise Began
-
-    monkeypatch.setattr(pipeline, "collect_expert_data", stage)
+    monkeypatch.setattr(pipeline, "collect_expert_data", begin)
     with pytest.raises(Began):
         run_here(monkeypatch, COMPARE, *COMPARISON, "--no-wandb", "--device", "cpu", *flags)
 
 
 def test_04_makes_a_stage_anew_whose_preset_has_changed(again, monkeypatch):
-    class Began(Exception):
-        pass
-
-    def stage(*args, **kwargs):
-        raise Began
-
     changed = dataclasses.replace(PRESETS["Pendulum-v1"], ipmd={"reward_slope": 0.5})
     monkeypatch.setitem(PRESETS, "Pendulum-v1", changed)
     forbid(monkeypatch, "collect_expert_data", "train_bc")
-    monkeypatch.setattr(pipeline, "train_ipmd", stage)
+    monkeypatch.setattr(pipeline, "train_ipmd", begin)
     with pytest.raises(Began):
         run_here(monkeypatch, COMPARE, *COMPARISON, "--no-wandb", "--device", "cpu", "--resume")
 

@@ -46,7 +46,7 @@ def after(monkeypatch, agent_type, updates, act):
     monkeypatch.setattr(agent_type, "update", spoilt)
 
 
-def interrupt(report):
+def interrupt(*args, **kwargs):
     raise KeyboardInterrupt
 
 
@@ -193,14 +193,11 @@ def test_resume_with_other_demonstrations_is_refused(call, short, counter_env, m
 
 @pytest.mark.parametrize("place", ["evaluate", "final_evaluation"])
 def test_ctrl_c_while_bc_is_evaluated_keeps_a_checkpoint(place, call, short, counter_env, monkeypatch):
-    def stop(*args, **kwargs):
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
         if place == "evaluate":
-            patch.setattr(pipeline.Evaluator, "__call__", stop)
+            patch.setattr(pipeline.Evaluator, "__call__", interrupt)
         else:
-            patch.setattr(pipeline, "final_evaluation", stop)
+            patch.setattr(pipeline, "final_evaluation", interrupt)
         code, _, err = call(*short(BC_SCRIPT))
     (checkpoint,) = Path("logs/bc", counter_env).glob("*/checkpoint.pt")
     assert code == 130
