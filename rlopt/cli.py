@@ -1,134 +1,192 @@
-"""What the scripts' command lines share: common flags, and how a run ends when something is wrong."""
+"""Command lines: flags from the fields of config classes, and how a script ends when something is wrong.
+
+Nothing heavy is imported here: `--help` and a wrong flag answer at once.
+"""
 
 from __future__ import annotations
 
 import argparse
+import ast
+import inspect
+import itertools
 import logging
 import signal
 import sys
+import textwrap
 from collections.abc import Callable
-from typing import Any
+from dataclasses import MISSING, fields
+from functools import cache
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-import torch
-
-from rlopt.config import MATMUL_PRECISIONS
+from rlopt.checked import accepted_types
+from rlopt.config import RunOptions, Selection, TrainingConfig
 from rlopt.errors import UserError
-from rlopt.stages import RunOptions
+from rlopt.legacy import RENAMED
+
+# The flags that a newcomer reads first: they stand above the groups of the config classes.
+_FIRST = (
+    *("frames", "epochs", "num_seeds", "seed", "device", "demos", "batch_size", "learning_rate", "hidden_sizes"),
+    *("updates_per_frame", "wandb"),
+)
+_OTHER_NAMES = {
+    "learning_rate": ("lr",),
+    "hidden_sizes": ("hidden-size",),
+    "show_progress": ("progress",),
+    **{new: (old.replace("_", "-"),) for old, new in RENAMED.items()},
+}
+"""Further names of a field's flag."""
 
 
-class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Tells defaults, but not that a flag that is not given is None or False."""
+class _HiddenSizes(argparse.Action):
+    """`--hidden-sizes 64 32` is two layers of these widths, `--hidden-size 64` two of one width."""
 
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        told = action.default is not None and action.default is not False
-        return super()._get_help_string(action) if told else action.help
-
-
-def plain_parser(description: str) -> argparse.ArgumentParser:
-    """A parser without flags, whose help tells defaults."""
-    return argparse.ArgumentParser(description=description, formatter_class=_HelpFormatter)
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        setattr(namespace, self.dest, tuple(values) * (2 if option_string == "--hidden-size" else 1))
 
 
-def make_parser(description: str, *, seed: int, device: str = "cuda:0") -> argparse.ArgumentParser:
-    """A parser with the flags of every script that trains."""
-    parser = plain_parser(description)
-    parser.add_argument("--device", default=device, help="cuda:0, cpu, ...; without CUDA the CPU is used")
-    parser.add_argument("--seed", type=int, default=seed, help="seed i of a run uses SEED + i")
-    parser.add_argument("--num-seeds", type=int, default=5, help="seeds trained at once, in one update")
-    parser.add_argument("--log-dir", default="logs", help="folder of the run folders")
-    parser.add_argument("--no-wandb", action="store_true", help="do not log to Weights & Biases")
-    parser.add_argument("--wandb-entity", help="W&B user or team (default: $WANDB_ENTITY, else fywu)")
-    parser.add_argument("--wandb-group", help="W&B group of the run")
-    parser.add_argument("--no-progress", action="store_true", help="no progress on the screen (the log keeps it)")
+def make_parser(description: str | None, arguments: str = "") -> argparse.ArgumentParser:
+    """A parser without flags; `arguments` are the positional ones, for its usage line."""
+    return argparse.ArgumentParser(description=description, usage=f"%(prog)s {arguments} [flags]")
+
+
+@cache
+def field_docs(config: type) -> dict[str, str]:
+    """The docstrings under the fields of a dataclass and of its bases."""
+    docs: dict[str, str] = {}
+    for base in reversed(config.__mro__[:-1]):
+        (definition,) = ast.parse(textwrap.dedent(inspect.getsource(base))).body
+        for field, text in itertools.pairwise(definition.body):  # type: ignore[attr-defined]
+            if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
+                docs[ast.unparse(field.target)] = " ".join(str(text.value.value).split())
+    return docs
+
+
+def add_config_flags(
+    parser: argparse.ArgumentParser, *configs: type, skip: tuple[str, ...] = (), **defaults: Any
+) -> None:
+    """A flag for every field of the config classes, in a group for each class.
+
+    A flag that is not given leaves the field to the environment's preset, else to the default that the help tells.
+
+    Args:
+        parser: gets the flags.
+        configs: dataclasses. Of several with the same field, the first one describes the flag, and all get its value.
+        skip: fields without a flag.
+        **defaults: values of flags that are not given.
+    """
+    parser.epilog = "Where a flag is not given, the environment's preset holds, else the default."
+    seen = set(skip)
+    for config in configs:
+        group = parser.add_argument_group((config.__doc__ or config.__name__).rstrip("."))
+        hints, docs = get_type_hints(config), field_docs(config)
+        for field in fields(config):
+            if field.name in seen:
+                continue
+            seen.add(field.name)
+            default = defaults.get(field.name, None if field.default is MISSING else field.default)
+            (parser if field.name in _FIRST else group).add_argument(
+                *(f"--{name}" for name in (field.name.replace("_", "-"), *_OTHER_NAMES.get(field.name, ()))),
+                dest=field.name,
+                help=_help(docs[field.name], default),
+                default=defaults.get(field.name),
+                **_argument(hints[field.name]),
+            )
+
+
+def _help(text: str, default: Any) -> str:
+    """The help of a flag, with its default where there is one."""
+    if isinstance(default, bool):
+        default = "yes" if default else "no"
+    shown = " ".join(map(str, default)) if isinstance(default, tuple) else default
+    text = text.rstrip(".") if default is None else f"{text.rstrip('.')} (default: {shown})"
+    return text.replace("%", "%%")
+
+
+def _argument(hint: Any) -> dict[str, Any]:
+    """What argparse is told of a field's type."""
+    kind = next(kind for kind in accepted_types(hint) if kind is not type(None))
+    if kind is bool:
+        return {"action": argparse.BooleanOptionalAction}
+    if get_origin(kind) is Literal:
+        return {"choices": get_args(kind)}
+    if get_origin(kind) is tuple:
+        return {"action": _HiddenSizes, "type": get_args(kind)[0], "nargs": "+", "metavar": "WIDTH"}
+    return {"type": kind, "metavar": {int: "N", float: "X"}.get(kind)}
+
+
+def given(args: argparse.Namespace, *configs: type) -> dict[str, Any]:
+    """The flags that were given of these config classes, as settings."""
+    names = {field.name for config in configs for field in fields(config)}
+    return {name: value for name, value in vars(args).items() if name in names and value is not None}
+
+
+ConfigType = TypeVar("ConfigType")
+
+
+def configured(args: argparse.Namespace, config: Callable[..., ConfigType]) -> ConfigType:
+    """A config class with the flags that were given."""
+    return config(**given(args, config))  # type: ignore[arg-type]
+
+
+def learner_parser(description: str | None, *configs: type, **defaults: Any) -> argparse.ArgumentParser:
+    """The parser of a step that learns from demonstrations, with the flags of these config classes."""
+    parser = make_parser(description, "expert_data")
+    parser.add_argument("expert_data", help="expert_buffer.pt of step 1, or minari:ID")
+    parser.add_argument("--env", help="gymnasium id (default: the one that the demonstrations name)")
+    parser.add_argument("--resume", help="log folder of an interrupted run to go on with")
+    add_config_flags(parser, Selection, *configs, RunOptions, **defaults)
     return parser
 
 
-def add_online_flags(parser: argparse.ArgumentParser) -> None:
-    """Flags of scripts that gather experience; unset, the environment's preset holds."""
-    group = parser.add_argument_group("settings that otherwise come from the environment's preset")
-    group.add_argument("--num-envs", type=int, help="environment copies per seed")
-    group.add_argument("--env-workers", type=int, help="processes that step the environments (0: none but this one)")
-    group.add_argument("--batch-size", type=int, help="transitions per seed and update")
-    group.add_argument("--updates-per-frame", type=float, help="gradient steps per frame of one seed")
-    group.add_argument("--warmup-frames", type=int, help="frames of random actions before the first update")
-    group.add_argument("--learning-rate", type=float, help="Adam's learning rate")
-    group.add_argument(
-        "--anneal",
-        type=float,
-        help="learning rates fall to zero over this last share of the frames (0.5: the second half)",
-    )
-    group.add_argument("--gamma", type=float, help="discount per step")
-    group.add_argument("--hidden-size", type=int, help="width of the two hidden layers")
-    group.add_argument(
-        "--policy-tau",
-        type=float,
-        help="the evaluated policy is a running mean of the actor: what each update adds of it (1: no mean)",
-    )
-    group.add_argument("--no-cuda-graph", action="store_true", help="on CUDA, launch every update by itself")
-    group.add_argument(
-        "--compile",
-        action=argparse.BooleanOptionalAction,
-        help="compile updates with torch.compile (default: in runs of 20,000 updates or more, on CUDA 100,000)",
-    )
-    group.add_argument("--matmul-precision", choices=MATMUL_PRECISIONS, help="of matrix products")
-
-
-def add_demonstration_flags(parser: argparse.ArgumentParser) -> None:
-    """Flags of scripts that learn from stored demonstrations."""
-    parser.add_argument("expert_data", help="expert_buffer.pt of step 1")
-    parser.add_argument("--env", help="gymnasium id (default: the one that the file names)")
-    parser.add_argument("--demos", type=int, help="demonstrations to learn from (default: all)")
-    parser.add_argument("--skip-demos", type=int, default=0, help="demonstrations at the file's start to leave out")
-    parser.add_argument("--subsample", type=int, default=1, help="keep every n-th transition of a demonstration")
-    parser.add_argument("--noise", type=float, default=0.0, help="standard deviation of noise on the expert's actions")
-
-
-def run_options(args: argparse.Namespace) -> RunOptions:
-    """Common flags as `RunOptions`."""
-    return RunOptions(
-        device=args.device,
-        log_dir=args.log_dir,
-        wandb=not args.no_wandb,
-        wandb_entity=args.wandb_entity,
-        wandb_group=args.wandb_group,
-        show_progress=not args.no_progress,
-    )
-
-
-def online_settings(args: argparse.Namespace) -> dict[str, Any]:
-    """`add_online_flags` as the keyword arguments of a pipeline function."""
-    hidden = None if args.hidden_size is None else (args.hidden_size, args.hidden_size)
-    agent = {
-        "batch_size": args.batch_size,
-        "learning_rate": args.learning_rate,
-        "gamma": args.gamma,
-        "hidden_sizes": hidden,
-        "policy_tau": args.policy_tau,
-        "matmul_precision": args.matmul_precision,
+def learner_arguments(parser: argparse.ArgumentParser, agent: type, loop: type) -> dict[str, Any]:
+    """Parse, and look at the input: the arguments of `train_method`, but its name."""
+    args = parser.parse_args()
+    check_source(args.expert_data)
+    check_env(args.env)
+    return {
+        "expert_data": args.expert_data,
+        "env_id": args.env,
+        "agent_settings": given(args, agent),
+        "training_settings": given(args, loop),
+        "selection": configured(args, Selection),
+        "resume": args.resume,
+        "options": configured(args, RunOptions),
     }
-    training = {name: getattr(args, name) for name in _TRAINING_FLAGS}
-    training["cuda_graph"] = False if args.no_cuda_graph else None
-    return {"agent_settings": given(agent), "training_settings": given(training)}
 
 
-_TRAINING_FLAGS = ("num_envs", "env_workers", "updates_per_frame", "anneal", "warmup_frames", "compile")
+def comparison_settings(args: argparse.Namespace, *configs: type) -> dict[str, Any]:
+    """Seeds, options, and the settings of several methods: each method takes those that its config class has."""
+    loop, own = {field.name for field in fields(TrainingConfig)}, ("seed", "num_seeds", "frames")
+    settings = {name: value for name, value in given(args, *configs).items() if name not in own}
+    return {
+        "seed": args.seed,
+        "num_seeds": args.num_seeds,
+        "agent_settings": {name: value for name, value in settings.items() if name not in loop},
+        "training_settings": {name: value for name, value in settings.items() if name in loop},
+        "options": configured(args, RunOptions),
+    }
 
 
-def demonstration_settings(args: argparse.Namespace) -> dict[str, Any]:
-    """`add_demonstration_flags` as the keyword arguments of a pipeline function, after the path."""
-    chosen = {name: getattr(args, name) for name in ("demos", "skip_demos", "subsample", "noise")}
-    return {"env_id": args.env, **chosen}
+def check_source(source: str) -> None:
+    """Raise UserError for demonstrations that are not there, before anything heavy is loaded."""
+    if ":" not in source:
+        from rlopt.logs.files import check_exists
+
+        check_exists(source, what="Expert buffer", hint="Run scripts/01_collect_expert_data.py first.")
 
 
-def given(settings: dict[str, Any]) -> dict[str, Any]:
-    """Those that were given: None is a flag that is not there."""
-    return {name: value for name, value in settings.items() if value is not None}
+def check_env(env_id: str | None) -> None:
+    """Raise UserError for an environment that cannot be trained on, before torch is loaded."""
+    if env_id is not None:
+        from rlopt.envs.spec import env_spec
+
+        env_spec(env_id)
 
 
 def run(main: Callable[[], None]) -> None:
     """Run a script and leave with its exit code: 0, 2 with one sentence for what the user can put right, 130 for Ctrl-C.
 
-    SIGTERM (`kill`, a scheduler) is Ctrl-C to it, so that a run in the background keeps a checkpoint, too.
+    SIGTERM (`kill`, a scheduler) counts as Ctrl-C, so that a run in the background keeps a checkpoint, too.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     logging.basicConfig(format="warning: %(message)s", level=logging.WARNING)
@@ -136,11 +194,13 @@ def run(main: Callable[[], None]) -> None:
         main()
     except UserError as error:
         sys.exit(_complain(str(error), 2))
-    except torch.OutOfMemoryError:
-        message = "CUDA is out of memory: lower --batch-size, --num-seeds or, in step 2, --expert-batch-size."
-        sys.exit(_complain(message, 2))
     except KeyboardInterrupt:
         sys.exit(_complain("interrupted.", 130))
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # torch's, which may not be loaded
+            raise
+        message = "CUDA is out of memory: lower --batch-size, --num-seeds or, in step 2, --expert-batch-size."
+        sys.exit(_complain(message, 2))
 
 
 def _complain(message: str, code: int) -> int:

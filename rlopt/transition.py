@@ -1,6 +1,6 @@
 """What an agent learns from: a batch of transitions, and its packed form in the replay buffer.
 
-Shape letters, here and everywhere: `S` seeds, `E` environment copies per seed, `T` steps, `B` batch per seed,
+Shape letters, here and everywhere: `S` seeds, `E` environments per seed, `T` steps, `B` batch per seed,
 `K` critics, `O` observation, `A` action.
 """
 
@@ -43,20 +43,20 @@ class Transition(NamedTuple):
         """The same transitions with another reward. (`_replace` does not survive torch.compile in torch 2.11.)"""
         return Transition(self.observation, self.action, reward, self.next_observation, self.terminated)
 
-    def with_share_of(self, other: Transition, share: float) -> tuple[Transition, int]:
-        """A share of the batch, its last part, replaced by the first transitions of `other` (as far as they reach).
+    def mixed_with(self, expert: Transition | None, ratio: float) -> tuple[Transition, int]:
+        """This batch with its last part, a share `ratio` of it, replaced by the expert's first transitions.
 
-        Returns also how many at its beginning are the batch's own: at least one.
+        Returns also how many at its beginning are still its own, the policy's: at least one.
         """
         size = self.reward.shape[1]
-        kept = max(1, size - min(round(share * size), other.reward.shape[1]))
-        if kept == size:
+        kept = max(1, size - round(ratio * size))
+        if expert is None or kept == size:
             return self, size
-        parts = zip(self, other, strict=True)
-        return Transition(*(torch.cat([own[:, :kept], o[:, : size - kept]], 1) for own, o in parts)), kept
+        parts = zip(self, expert, strict=True)
+        return Transition(*(torch.cat([own[:, :kept], e[:, : size - kept]], 1) for own, e in parts)), kept
 
     def pack(self) -> Tensor:
-        """One tensor `[..., 2O + A + 2]`: a replay buffer then gathers one tensor, not five."""
+        """One tensor `[..., D]`, D = 2O + A + 2: a buffer then gathers one tensor, not five."""
         columns = (self.observation, self.next_observation, self.action)
         return torch.cat([*columns, self.reward.unsqueeze(-1), self.terminated.unsqueeze(-1)], dim=-1)
 

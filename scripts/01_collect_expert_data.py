@@ -1,36 +1,36 @@
 #!/usr/bin/env python3
 """Step 1: train a SAC expert and store its demonstrations."""
 
-from rlopt.cli import add_online_flags, make_parser, online_settings, run, run_options
+from rlopt.cli import add_config_flags, check_env, configured, given, make_parser, run
+from rlopt.config import RunOptions, SACConfig, TrainingConfig
 
 
 def main() -> None:
     """Parse, collect, print."""
-    parser = make_parser(__doc__, seed=42)
-    parser.add_argument("--env", default="Pendulum-v1", help="gymnasium id")
-    parser.add_argument("--frames", type=int, default=100_000, help="environment frames per seed")
+    parser = make_parser(__doc__)
+    parser.add_argument("--env", default="Pendulum-v1", help="gymnasium id (default: Pendulum-v1)")
     parser.add_argument("--save-dir", default="expert_data", help="demonstrations go to SAVE_DIR/ENV/")
-    parser.add_argument("--episodes", type=int, default=50, help="demonstrations to record")
+    parser.add_argument("--episodes", type=int, default=50, help="demonstrations to record (default: 50)")
     parser.add_argument("--reward", help="learn from the frozen rewards of this ipmd_model.pt; nothing is recorded")
     parser.add_argument("--resume", help="log folder of an interrupted run to go on with")
-    add_online_flags(parser)
+    add_config_flags(parser, SACConfig, TrainingConfig, RunOptions)
     args = parser.parse_args()
+    check_env(args.env)
 
-    from rlopt.pipeline import collect_expert_data
+    how = {
+        "agent_settings": given(args, SACConfig),
+        "training_settings": given(args, TrainingConfig),
+        "resume": args.resume,
+        "options": configured(args, RunOptions),
+    }
+    if args.reward:
+        from rlopt.experiments.frozen_reward import train_on_frozen_reward
 
-    result = collect_expert_data(
-        args.env,
-        frames=args.frames,
-        save_dir=args.save_dir,
-        seed=args.seed,
-        num_seeds=args.num_seeds,
-        episodes=args.episodes,
-        reward=args.reward,
-        resume=args.resume,
-        options=run_options(args),
-        **online_settings(args),
-    )
-    if result.demonstrations is not None:
+        train_on_frozen_reward(args.env, args.reward, **how)
+    else:
+        from rlopt.experiments.expert import collect_expert_data
+
+        result = collect_expert_data(args.env, save_dir=args.save_dir, episodes=args.episodes, **how)
         print(f"Next: python scripts/02_train_ipmd.py {result.demonstrations}")
 
 

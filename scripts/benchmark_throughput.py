@@ -27,13 +27,13 @@ from benchmark_peers.contestant import Contestant
 from benchmark_peers.picture import draw
 from benchmark_peers.settings import FULL, QUICK, Effort, Settings
 from benchmark_peers.updates import Product, measure_floor, measure_sweep
+from rlopt.devices import choose_device
 
-from rlopt.checkpoint import atomic_file
 from rlopt.cli import run
 from rlopt.config import MATMUL_PRECISIONS
-from rlopt.devices import choose_device
 from rlopt.errors import UserError
-from rlopt.runlog import library_versions
+from rlopt.logs.files import atomic_file
+from rlopt.logs.run_folder import library_versions
 
 Row = dict[str, Any]
 Table = list[list[str]]

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Draw the learning curves of runs that are there, finished or not, in one picture, and say where each one stands."""
 
-from rlopt.cli import plain_parser, run
+from rlopt.cli import make_parser, run
 
 
 def main() -> None:
     """Parse, draw, print."""
-    parser = plain_parser(__doc__)
+    parser = make_parser(__doc__, "[NAME=]FOLDER ...")
     parser.add_argument(
         "runs",
         nargs="+",
@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("--save", default="runs.png", help="the picture")
     args = parser.parse_args()
 
-    from rlopt.runs import plot_runs
+    from rlopt.report.run_folders import plot_runs
 
     for name, now in plot_runs(args.runs, args.save, expert_data=args.expert_data, frames=args.frames).items():
         low, high = now["normalized_ci95"]

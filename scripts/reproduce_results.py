@@ -6,11 +6,13 @@ from argparse import Namespace
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rlopt.cli import add_online_flags, make_parser, online_settings, run, run_options
-from rlopt.imitation.demonstrations import Demonstrations, load_demonstrations
-from rlopt.statistics import normalized_score
+from rlopt.cli import add_config_flags, comparison_settings, make_parser, run
+from rlopt.config import BCConfig, IPMDConfig, RunOptions, SACConfig, TrainingConfig
+
+if TYPE_CHECKING:
+    from rlopt.imitation.demonstrations import Demonstrations
 
 
 @dataclass(frozen=True)
@@ -57,11 +59,14 @@ PUBLISHED = {
 }
 
 
+CONFIGS = (SACConfig, IPMDConfig, BCConfig, TrainingConfig)
+
+
 def main() -> None:
     """Parse, run what is missing, print the table."""
-    parser = make_parser(__doc__, seed=42)
+    parser = make_parser(__doc__)
     parser.add_argument("--envs", nargs="+", default=list(TASKS), choices=list(TASKS), help="environments to run")
-    parser.add_argument("--demos", type=int, default=1, help="demonstrations that IPMD and BC learn from")
+    parser.add_argument("--demos", type=int, default=1, help="demonstrations that IPMD and BC learn from (default: 1)")
     parser.add_argument(
         "--expert-seeds",
         type=int,
@@ -72,16 +77,17 @@ def main() -> None:
         "--save-dir", default="reproduced_results", help="results go to SAVE_DIR/ENV/ and SAVE_DIR/table.md"
     )
     parser.add_argument("--table-only", action="store_true", help="train nothing, make the table from what is there")
-    add_online_flags(parser)
+    add_config_flags(parser, *CONFIGS, RunOptions, skip=("frames", "epochs"), seed=42, num_seeds=5)
     args = parser.parse_args()
 
-    from rlopt.checkpoint import write_text_atomically
-    from rlopt.stages import check_whole_episode
+    from rlopt.envs.spec import env_spec
+    from rlopt.experiments.run import check_whole_episode
+    from rlopt.logs.files import write_text_atomically
 
     if not args.table_only:
         for env_id in args.envs:
             budgets = (TASKS[env_id].expert_frames, TASKS[env_id].ipmd_frames)
-            check_whole_episode(env_id, int(min(budgets) * args.frames_scale), "--frames-scale")
+            check_whole_episode(env_spec(env_id), int(min(budgets) * args.frames_scale), "--frames-scale")
     rows = []
     for env_id in args.envs:
         kept = Path(args.save_dir) / env_id / "results.json"
@@ -95,14 +101,18 @@ def main() -> None:
 
 def reproduce(env_id: str, args: Namespace) -> dict[str, Any]:
     """Train one environment's expert, then IPMD and BC on its demonstrations; finished parts are kept."""
-    from rlopt.pipeline import collect_expert_data, compare_methods
+    from rlopt.agents import METHODS
+    from rlopt.experiments.comparison import compare_methods
+    from rlopt.experiments.expert import collect_expert_data
+    from rlopt.experiments.run import reach
+    from rlopt.imitation import load_demonstrations
 
-    task, asked = TASKS[env_id], online_settings(args)
-    training = asked["training_settings"]
-    common: dict[str, Any] = {"seed": args.seed, "training_settings": training, "options": run_options(args)}
+    task, asked = TASKS[env_id], comparison_settings(args, *CONFIGS)
+    for_agents, seeds = asked.pop("agent_settings"), asked.pop("num_seeds")
     experts = Path(args.save_dir) / "experts"
     expert_data = experts / env_id / "expert_buffer.pt"
     if not expert_data.exists():
+        own = reach(list(METHODS.values()), for_agents, lambda method: method.config)["sac"]
         collect_expert_data(
             env_id,
             frames=int(task.expert_frames * args.frames_scale),
@@ -110,8 +120,8 @@ def reproduce(env_id: str, args: Namespace) -> dict[str, Any]:
             save_dir=experts,
             episodes=max(50, args.demos),
             resume="auto",
-            agent_settings={**task.expert, **asked["agent_settings"]},
-            **common,
+            agent_settings={**task.expert, **own},
+            **asked,
         )
     return compare_methods(
         env_id,
@@ -119,19 +129,21 @@ def reproduce(env_id: str, args: Namespace) -> dict[str, Any]:
         expert_data=expert_data,
         demos=args.demos,
         skip_demos=first_good(load_demonstrations(expert_data), args.demos),
-        num_seeds=args.num_seeds,
+        num_seeds=seeds,
         save_dir=args.save_dir,
         resume=True,
-        agent_settings={**task.ipmd, **asked["agent_settings"]},
-        **common,
+        agent_settings={**{f"ipmd.{n}": v for n, v in task.ipmd.items() if n not in for_agents}, **for_agents},
+        **asked,
     )
 
 
-def first_good(data: Demonstrations, demos: int) -> int:
+def first_good(data: "Demonstrations", demos: int) -> int:
     """How many demonstrations to leave out, so that the first one has a score of 0.9: an expert, too, falls at times.
 
     It may end the episode with that or, a HalfCheetah, lie on its back for the rest.
     """
+    from rlopt.report.statistics import normalized_score
+
     if data.expert_return <= data.random_return:
         return 0
     returns = [float(rewards.sum()) for rewards in data.reward.split(data.episode_lengths.tolist())]

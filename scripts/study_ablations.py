@@ -1,32 +1,30 @@
 #!/usr/bin/env python3
 """Which parts of IPMD matter? One thing changed at a time; finished runs are kept, so it can be stopped and go on."""
 
-from rlopt.cli import add_online_flags, make_parser, online_settings, run, run_options
+from rlopt.cli import add_config_flags, check_source, comparison_settings, make_parser, run
+from rlopt.config import IPMDConfig, RunOptions, TrainingConfig
 
 
 def main() -> None:
     """Parse, study, print."""
-    parser = make_parser(__doc__, seed=42)
-    parser.add_argument("expert_data", help="expert_buffer.pt of step 1")
+    parser = make_parser(__doc__, "expert_data")
+    parser.add_argument("expert_data", help="expert_buffer.pt of step 1, or minari:ID")
     parser.add_argument("--names", nargs="+", help="ablations to run (default: all)")
-    parser.add_argument("--frames", type=int, default=30_000, help="environment frames per seed")
-    parser.add_argument("--demos", type=int, default=1, help="demonstrations to learn from")
+    parser.add_argument("--demos", type=int, default=1, help="demonstrations to learn from (default: 1)")
     parser.add_argument("--save-dir", default="study_results", help="results go to SAVE_DIR/ENV/")
-    add_online_flags(parser)
+    add_config_flags(parser, IPMDConfig, TrainingConfig, RunOptions, frames=30_000, seed=42, num_seeds=5)
     args = parser.parse_args()
+    check_source(args.expert_data)
 
-    from rlopt.studies import ABLATIONS, run_ablations
+    from rlopt.experiments.ablations import ABLATIONS, run_ablations
 
     results = run_ablations(
         args.expert_data,
         names=args.names or tuple(ABLATIONS),
         demos=args.demos,
         frames=args.frames,
-        seed=args.seed,
-        num_seeds=args.num_seeds,
         save_dir=args.save_dir,
-        options=run_options(args),
-        **online_settings(args),
+        **comparison_settings(args, IPMDConfig, TrainingConfig),
     )
     for name, cell in results["ablations"].items():
         low, high = cell["normalized_ci95"]

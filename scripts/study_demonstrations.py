@@ -1,36 +1,35 @@
 #!/usr/bin/env python3
 """How many demonstrations are enough? Score against their number for IPMD and BC, all cells in one stacked update."""
 
-from rlopt.cli import add_online_flags, make_parser, online_settings, run, run_options
+from rlopt.cli import add_config_flags, check_source, comparison_settings, make_parser, run
+from rlopt.config import BCConfig, IPMDConfig, RunOptions, TrainingConfig
 
 
 def main() -> None:
     """Parse, study, print."""
-    parser = make_parser(__doc__, seed=42)
-    parser.add_argument("expert_data", help="expert_buffer.pt of step 1")
+    parser = make_parser(__doc__, "expert_data")
+    parser.add_argument("expert_data", help="expert_buffer.pt of step 1, or minari:ID")
     parser.add_argument("--counts", type=int, nargs="+", default=[1, 5, 25], help="numbers of demonstrations")
-    parser.add_argument("--frames", type=int, default=50_000, help="environment frames per seed of IPMD")
     parser.add_argument("--bc-epochs", type=int, default=100, help="epochs of behaviour cloning")
     parser.add_argument("--subsample", type=int, default=1, help="keep every n-th transition of a demonstration")
     parser.add_argument("--noise", type=float, default=0.0, help="standard deviation of noise on the expert's actions")
     parser.add_argument("--save-dir", default="study_results", help="results go to SAVE_DIR/ENV/")
-    add_online_flags(parser)
+    configs = (IPMDConfig, BCConfig, TrainingConfig)
+    add_config_flags(parser, *configs, RunOptions, skip=("epochs",), frames=50_000, seed=42, num_seeds=5)
     args = parser.parse_args()
+    check_source(args.expert_data)
 
-    from rlopt.studies import study_demonstrations
+    from rlopt.experiments.studies import study_demonstrations
 
     results = study_demonstrations(
         args.expert_data,
         counts=args.counts,
         frames=args.frames,
         bc_epochs=args.bc_epochs,
-        seed=args.seed,
-        num_seeds=args.num_seeds,
         subsample=args.subsample,
         noise=args.noise,
         save_dir=args.save_dir,
-        options=run_options(args),
-        **online_settings(args),
+        **comparison_settings(args, *configs),
     )
     for name, cells in results["methods"].items():
         for count, cell in zip(results["counts"], cells, strict=True):

@@ -2,9 +2,9 @@
 
 import pytest
 
-from rlopt import statistics
 from rlopt.imitation import load_demonstrations
 from rlopt.pipeline import collect_expert_data, train_ipmd
+from rlopt.report import statistics
 from rlopt.stages import RunOptions
 
 

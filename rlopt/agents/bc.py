@@ -7,8 +7,9 @@ from typing import Any
 import torch
 
 from rlopt import losses
-from rlopt.adam import Adam
-from rlopt.agents.common import Info, Policy
+from rlopt.agents.adam import Adam
+from rlopt.agents.agent import Metrics
+from rlopt.agents.common import Policy
 from rlopt.config import BCConfig
 from rlopt.networks import Actor, Standardizer, seed_generators
 from rlopt.transition import Transition
@@ -25,6 +26,8 @@ class BC:
         seed: seed i starts from weights drawn with `seed + i`.
         device: where the networks live.
     """
+
+    expert_batch_size = 0  # its batch is the expert's
 
     def __init__(
         self,
@@ -50,11 +53,21 @@ class BC:
         self.optimizer = Adam(self.actor.parameters(), config.learning_rate)
         self.policy = Policy(self.actor)
 
-    def fit_standardizer(self, mean: torch.Tensor, std: torch.Tensor) -> None:
+    @property
+    def optimizers(self) -> list[Adam]:
+        """Of the actors."""
+        return [self.optimizer]
+
+    @property
+    def generators(self) -> list[torch.Generator]:
+        """An update draws nothing."""
+        return []
+
+    def fit_standardizers(self, mean: torch.Tensor, std: torch.Tensor) -> None:
         """Standardise observations with the expert's mean and standard deviation `[O]`."""
         self.standardizer.fit(mean, std, min_std=1e-3)
 
-    def update(self, batch: Transition) -> Info:
+    def update(self, batch: Transition, expert: Transition | None = None) -> Metrics:
         """One gradient step of every seed on expert transitions `[S, B]`."""
         mean, _ = self.actor(batch.observation)
         bc_loss = losses.behavior_cloning_loss(mean, batch.action)

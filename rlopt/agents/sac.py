@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from rlopt import losses
-from rlopt.adam import Adam
-from rlopt.agents.common import Gaussian, Info, Policy, polyak_update, standard_normal
+from rlopt.agents.adam import Adam
+from rlopt.agents.agent import Metrics
+from rlopt.agents.common import Gaussian, Policy, polyak_update, standard_normal
 from rlopt.config import SACConfig
 from rlopt.networks import Actor, CriticEnsemble, Standardizer, seed_generators
 from rlopt.transition import Transition
@@ -26,11 +27,10 @@ class SAC:
         num_seeds: S.
         seed: seed i starts from weights drawn with `seed + i`.
         device: where the networks live.
-        standardizer: what actor and critics see observations through; None: they see them as they are.
+        standardizer: scales the observations of actor and critics; None: they are not scaled.
     """
 
-    recent_share = 0.0
-    """The share of recent data that a batch should have: its replay is uniform."""
+    expert_batch_size = 0
 
     def __init__(
         self,
@@ -57,25 +57,25 @@ class SAC:
             *sizes, num_critics=config.num_critics, precision=precision, standardizer=standardizer
         ).to(self.device)
         self.target_critic = deepcopy(self.critic).requires_grad_(False)
-        self.mean_actor = deepcopy(self.actor).requires_grad_(False)
+        self.ema_actor = deepcopy(self.actor).requires_grad_(False)
         initial = torch.full((num_seeds,), config.initial_alpha, device=self.device)
         self.log_alpha = initial.log().requires_grad_()  # [S]
 
         self.critic_optimizer = Adam(self.critic.parameters(), config.learning_rate)
-        # the policy and its temperature never share a parameter, so one optimiser steps both
+        # actor and temperature share no parameter, so one optimiser steps both
         self.actor_optimizer = Adam([*self.actor.parameters(), self.log_alpha], config.learning_rate)
         self.generator = torch.Generator(self.device).manual_seed(seed)
-        self.policy = Policy(self.mean_actor)  # what is evaluated; the actor itself gathers experience
+        self.policy = Policy(self.ema_actor)
 
-    def update(self, batch: Transition) -> Info:
+    def update(self, batch: Transition, expert: Transition | None = None) -> Metrics:
         """One gradient step of every seed on a batch `[S, B]`."""
-        noise = standard_normal((2, *batch.action.shape), self.generator)  # first of all: compiled code cannot draw
-        info = self.evaluate_policy(batch, noise[0])
-        info |= self.improve_policy(batch.observation, noise[1])
-        self.renew_averages()
-        return info
+        noise = standard_normal((2, *batch.action.shape), self.generator)  # first: torch.compile cannot use generators
+        metrics = self.update_critic(batch, noise[0])
+        metrics |= self.update_actor(batch.observation, noise[1])
+        self.update_targets()
+        return metrics
 
-    def evaluate_policy(
+    def update_critic(
         self,
         batch: Transition,
         noise: Tensor,
@@ -83,11 +83,11 @@ class SAC:
         gamma: float | None = None,
         q_bounds: losses.QBounds | None = None,
         entropy_backup: bool = True,
-    ) -> Info:
+    ) -> Metrics:
         """Critics towards y = r + gamma [ min_k Q'_k(s', a') - alpha log pi(a'|s') ], a' ~ pi(.|s') by `noise` `[S, B, A]`.
 
-        Where the batch terminated, `terminal_value` (a number or `[S, B]`) stands in the brackets. No Q' counts for less or
-        more than `q_bounds`, and without `entropy_backup` alpha is 0 here.
+        Where the batch terminated, `terminal_value` (a number or `[S, B]`) stands in the brackets. min_k Q' is clipped at
+        `q_bounds`, and without `entropy_backup` alpha is 0 here.
         """
         gamma = self.config.gamma if gamma is None else gamma
         with torch.no_grad():
@@ -103,19 +103,19 @@ class SAC:
         self.critic_optimizer.minimize(critic_loss)
         return {"critic_loss": critic_loss.detach(), "q_mean": q.detach().mean((1, 2))}
 
-    def improve_policy(
+    def update_actor(
         self,
         observation: Tensor,
         noise: Tensor,
         mirror: Gaussian | None = None,
         inverse_eta: float = 0.0,
-        num_own: int | None = None,
-    ) -> Info:
-        """Policies towards the soft greedy ones, their actions by `noise` `[S, B, A]`; temperatures hold their entropy at -A.
+        num_policy_samples: int | None = None,
+    ) -> Metrics:
+        """Actors towards the soft greedy policies, actions by `noise` `[S, B, A]`; temperatures keep the entropy at -A.
 
-        Temperatures look at the first `num_own` observations alone (None: all): the policies' own, the rest are the expert's.
-        With `mirror`, the policies pi_k of the last mirror step on the same observations, the loss has
-        (1/eta) KL(pi || pi_k) added to it.
+        Temperatures are tuned on the first `num_policy_samples` observations alone (None: all), the policies' own; the rest are
+        the expert's. With `mirror`, the policies pi_k of the last mirror step on the same observations,
+        (1/eta) KL(pi || pi_k) is added to the loss.
         """
         alpha = self.alpha
         mean, log_std = self.actor(observation)
@@ -123,25 +123,28 @@ class SAC:
         policy_loss = losses.policy_loss(log_prob, self.critic(observation, action), alpha)
         if mirror is not None:
             policy_loss = policy_loss + inverse_eta * losses.gaussian_kl(mean, log_std, *mirror).mean(-1)
-        own_log_prob = log_prob.detach()[:, :num_own]
+        own_log_prob = log_prob.detach()[:, :num_policy_samples]
         temperature_loss = losses.temperature_loss(self.log_alpha, own_log_prob, self.target_entropy)
         self.actor_optimizer.minimize(policy_loss + temperature_loss)
         return {"policy_loss": policy_loss.detach(), "alpha": alpha, "entropy": -own_log_prob.mean(-1)}
 
-    def renew_averages(self) -> None:
-        """The target critics and the policies that are evaluated follow what was learned."""
+    def update_targets(self) -> None:
+        """Target critics and evaluated policies one step towards critics and actors (Polyak averaging)."""
         polyak_update(self.target_critic, self.critic, self.config.tau)
-        polyak_update(self.mean_actor, self.actor, self.config.policy_tau)
+        polyak_update(self.ema_actor, self.actor, self.config.actor_ema_tau)
 
     @property
     def optimizers(self) -> list[Adam]:
-        """What takes an update's gradient steps."""
+        """Of critics and actors."""
         return [self.critic_optimizer, self.actor_optimizer]
 
     @property
     def generators(self) -> list[torch.Generator]:
-        """What an update draws from."""
+        """Of the actions' noise."""
         return [self.generator]
+
+    def fit_standardizers(self, mean: Tensor, std: Tensor) -> None:
+        """SAC sees observations as they are."""
 
     @property
     def alpha(self) -> Tensor:
@@ -152,7 +155,7 @@ class SAC:
         """Everything that training goes on from; tensors and primitives only."""
         return {
             "actor": self.actor.state_dict(),
-            "mean_actor": self.mean_actor.state_dict(),
+            "ema_actor": self.ema_actor.state_dict(),
             "critic": self.critic.state_dict(),
             "target_critic": self.target_critic.state_dict(),
             "log_alpha": self.log_alpha.detach(),
@@ -163,7 +166,7 @@ class SAC:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` returned."""
-        for name in ("actor", "mean_actor", "critic", "target_critic", "critic_optimizer", "actor_optimizer"):
+        for name in ("actor", "ema_actor", "critic", "target_critic", "critic_optimizer", "actor_optimizer"):
             getattr(self, name).load_state_dict(state[name])
         with torch.no_grad():
             self.log_alpha.copy_(state["log_alpha"])

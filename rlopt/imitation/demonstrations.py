@@ -1,4 +1,4 @@
-"""What an expert did, as a value and as a file: check, save, load, thin out, spoil.
+"""What an expert did, as a value: check, select, subsample, add action noise. `files` writes and reads it.
 
 `expert_buffer.pt` is a plain dict of tensors and primitives, so that reading it never runs code from it:
 
@@ -14,14 +14,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from rlopt.checkpoint import load_safely, save_atomically, write_text_atomically
-from rlopt.envs import env_spec
 from rlopt.errors import UserError
 
 FORMAT = "rlopt-demonstrations"
@@ -235,85 +232,3 @@ def _require(mapping: dict, key: str, kind: type) -> Any:
         found = type(mapping[key]).__name__
         raise UserError(f"'{key}' must be a {kind.__name__}, found a {found}: write the file again with {COLLECT}.")
     return mapping[key]
-
-
-_README = """\
-Expert demonstrations for {env_id}, written by rlopt.
-
-expert_buffer.pt  the demonstrations
-metadata.pt       the same without the transitions, small
-
-{num_episodes} episodes, {num_transitions} transitions.
-Mean return of an episode: {expert_return:.2f}; with uniformly random actions: {random_return:.2f}.
-
-transitions:
-  observation, next_observation  [{num_transitions}, {observation_size}]  float32
-  action                         [{num_transitions}, {action_size}]  float32, in [-1, 1]
-  reward                         [{num_transitions}]  float32, the environment's own
-  terminated                     [{num_transitions}]  bool, a final state of the task
-  truncated                      [{num_transitions}]  bool, the time limit
-episode_lengths                  [{num_episodes}]  int64
-
-An action a is low + (a + 1) / 2 * (high - low) in the environment's units,
-with low = {action_low} and high = {action_high}.
-
-To load it:
-  from rlopt.imitation import load_demonstrations
-  demonstrations = load_demonstrations("expert_buffer.pt")
-or, without rlopt:
-  torch.load("expert_buffer.pt", weights_only=True)["transitions"]
-"""
-
-
-def save_demonstrations(demonstrations: Demonstrations, directory: str | Path) -> Path:
-    """Write `expert_buffer.pt`, `metadata.pt` and `README.txt` into `directory`, each whole or not at all.
-
-    `metadata.pt` holds the same dict without `"transitions"` and with `"num_episodes"`, `"num_transitions"`.
-
-    Returns:
-        The path of `expert_buffer.pt`.
-
-    Raises:
-        UserError: the folder cannot be written to.
-    """
-    directory = Path(directory)
-    state = demonstrations.to_dict()
-    metadata = {key: value for key, value in state.items() if key != "transitions"}
-    metadata |= {"num_episodes": demonstrations.num_episodes, "num_transitions": len(demonstrations)}
-    bounds = {key: state["spec"][key].tolist() for key in ("action_low", "action_high")}
-    save_atomically(directory / "expert_buffer.pt", state)
-    save_atomically(directory / "metadata.pt", metadata)
-    write_text_atomically(directory / "README.txt", _README.format_map(metadata | state["spec"] | bounds))
-    return directory / "expert_buffer.pt"
-
-
-def load_demonstrations(
-    path: str | Path, *, env_id: str | None = None, observation_size: int | None = None, action_size: int | None = None
-) -> Demonstrations:
-    """Read and check an `expert_buffer.pt`.
-
-    Args:
-        path: the file.
-        env_id: the environment it is wanted for; another id than the file's is welcome (changed dynamics) if the
-            sizes agree.
-        observation_size: O of that environment; looked up where only another `env_id` is given.
-        action_size: A of that environment; likewise.
-
-    Raises:
-        UserError: the file is missing, damaged, foreign or invalid, or has other sizes than the environment.
-    """
-    state = load_safely(path, what="Expert buffer", hint=f"Run {COLLECT} first.")
-    try:
-        data = Demonstrations.from_dict(state)
-    except UserError as error:
-        raise UserError(f"Expert buffer {path}: {error}") from error
-    if env_id not in (None, data.env_id) and (observation_size is None or action_size is None):
-        spec = env_spec(str(env_id))
-        observation_size, action_size = spec.observation_size, spec.action_size
-    if observation_size not in (None, data.observation_size) or action_size not in (None, data.action_size):
-        raise UserError(
-            f"Expert buffer {path} is from {data.env_id} (observation [{data.observation_size}], action "
-            f"[{data.action_size}]), but {env_id or 'the environment'} has observation [{observation_size}], action "
-            f"[{action_size}]: collect data from it with {COLLECT}."
-        )
-    return data

@@ -9,7 +9,6 @@ import inspect
 import os
 import warnings
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,21 +18,16 @@ from torch import Tensor
 from torchrl.data import ReplayBuffer
 
 from rlopt.errors import UserError
-from rlopt.imitation.demonstrations import (
-    Demonstrations,
-    actions_out_of_range,
-    load_demonstrations,
-    validate_transitions,
-)
+from rlopt.imitation.demonstrations import Demonstrations, actions_out_of_range, validate_transitions
+from rlopt.imitation.readers import load_demonstrations
+from rlopt.transition import Transition
 
 Key = str | tuple[str, str]
-OBSERVATION, ACTION = "observation", "action"
-NEXT_OBSERVATION, TERMINATED = ("next", "observation"), ("next", "terminated")
 SOURCE_KEYS: dict[str, tuple[Key, ...]] = {
-    "observation": (OBSERVATION,),
-    "action": (ACTION,),
-    "next_observation": (NEXT_OBSERVATION, "next_observation"),
-    "terminated": (TERMINATED, "terminated"),
+    "observation": ("observation",),
+    "action": ("action",),
+    "next_observation": (("next", "observation"), "next_observation"),
+    "terminated": (("next", "terminated"), "terminated"),
 }
 STATISTICS_SAMPLE = 10_000  # transitions
 
@@ -42,15 +36,15 @@ class ExpertReplayBuffer:
     """Samples expert transitions `(observation, action, next observation, terminated)` from `source`.
 
     Whatever the source's batch shape, device, dtype and further keys are, a sample is flat, float32 and on `device`.
-    Tensors in memory are sampled uniformly with replacement from a generator of this buffer's own (the global one is
-    not touched); any other source samples as it does. Nothing is swallowed: a source that fails or lacks a key raises.
+    Tensors in memory are packed once (`Transition.pack`) and sampled uniformly with replacement by a generator of
+    their own; any other source samples as it does. A source that fails or lacks a key raises.
 
     Args:
         source: one of
             a manager whose `.buffer` is a TorchRL `ReplayBuffer`, looked up at every sample because managers replace it
             (ImitationLearningTools' `ExpertReplayManager` does when its assignment changes);
             a TorchRL `ReplayBuffer`;
-            `Demonstrations`, or the path of an `expert_buffer.pt`;
+            `Demonstrations`, or anything that `load_demonstrations` reads, by its path or name;
             a dict or TensorDict of tensors `[..., O]`, `[..., A]`: `observation`, `action`, `("next", "observation")`
             (or `next_observation`) and, if there is any, `("next", "terminated")` (or `terminated`);
             any object with `sample()`, with or without a batch size, that returns the like.
@@ -70,14 +64,14 @@ class ExpertReplayBuffer:
         self.batch_size = batch_size
         self.generator = torch.Generator(self.device).manual_seed(seed)
         self._sizes: tuple[int, int] | None = None  # (O, A), known from the first transitions seen
-        self._tensors: dict[Key, Tensor] | None = None  # all N transitions, of a source in memory
+        self._rows: Tensor | None = None  # [N, D], all transitions of a source in memory
         if isinstance(source, (str, os.PathLike)):
-            source = load_demonstrations(Path(source))
+            source = load_demonstrations(source)
         self._name = type(source).__name__
         if isinstance(source, Demonstrations):
             source = source.transitions
         if isinstance(source, Mapping) or is_tensor_collection(source):
-            self._tensors = self._read(source)
+            self._rows = self._read(source)
         else:
             self._source = source
             self._live_source()  # raises now, not at the first update
@@ -88,8 +82,8 @@ class ExpertReplayBuffer:
         Raises:
             TypeError: it does not say.
         """
-        if self._tensors is not None:
-            return len(self._tensors[OBSERVATION])
+        if self._rows is not None:
+            return len(self._rows)
         source = self._live_source()
         if not hasattr(source, "__len__"):
             raise TypeError(f"The expert source {self._name} has no len(); it can only be sampled.")
@@ -119,29 +113,37 @@ class ExpertReplayBuffer:
             UserError: what the source returned lacks a key, is empty, does not fit together or is not finite.
             RuntimeError: the source itself failed; its exception is the cause.
         """
-        size = self.batch_size if batch_size is None else batch_size
-        return TensorDict(self._draw(size), batch_size=[size], device=self.device)
+        return self._tensordict(self._draw(self.batch_size if batch_size is None else batch_size))
 
     def sample_stacked(self, num_seeds: int, batch_size: int) -> TensorDict:
         """`num_seeds * batch_size` transitions, a batch for each seed: as `sample`, with batch `[S, B]`."""
-        size = num_seeds * batch_size
-        rows = self._draw(size)
-        if self._tensors is None:
-            # A sequential source returns time order, and no seed should live in one stretch of it.
-            order = torch.randperm(size, generator=self.generator, device=self.device)
-            rows = {key: value.index_select(0, order) for key, value in rows.items()}
-        stacked = {key: value.view(num_seeds, batch_size, -1) for key, value in rows.items()}
-        return TensorDict(stacked, batch_size=[num_seeds, batch_size], device=self.device)
+        return self._tensordict(self._draw_shuffled(num_seeds * batch_size).view(num_seeds, batch_size, -1))
+
+    def sample_packed(self, num_updates: int, num_seeds: int, batch_size: int) -> Tensor:
+        """Batches `[U, S, B, D]` for U updates, packed as `Transition.pack` does, gathered at once."""
+        rows = self._draw_shuffled(num_seeds * num_updates * batch_size)
+        return rows.view(num_seeds, num_updates, batch_size, -1).transpose(0, 1).contiguous()
 
     def observation_statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation, `[O]` each, over observations and next observations together.
 
         Of all transitions in memory, else of a sample of 10,000. A constant coordinate has deviation 0.
         """
-        rows = self._draw(STATISTICS_SAMPLE) if self._tensors is None else self._tensors
+        rows = self._draw(STATISTICS_SAMPLE) if self._rows is None else self._rows
+        parts = Transition.unpack(rows, *self._known_sizes())
         # float64: a mean of millions of float32 values would lose digits
-        values = torch.cat([rows[OBSERVATION], rows[NEXT_OBSERVATION]]).double()
+        values = torch.cat([parts.observation, parts.next_observation]).double()
         return values.mean(dim=0).float(), values.std(dim=0, correction=0).float()
+
+    def _tensordict(self, packed: Tensor) -> TensorDict:
+        """Packed rows `[..., D]` under TorchRL's key names."""
+        parts = Transition.unpack(packed, *self._known_sizes())
+        data = {
+            "observation": parts.observation,
+            "action": parts.action,
+            "next": {"observation": parts.next_observation, "terminated": parts.terminated.bool().unsqueeze(-1)},
+        }
+        return TensorDict(data, batch_size=packed.shape[:-1], device=self.device).contiguous()
 
     def _known_sizes(self) -> tuple[int, int]:
         if self._sizes is None:
@@ -149,23 +151,28 @@ class ExpertReplayBuffer:
         assert self._sizes is not None
         return self._sizes
 
-    def _draw(self, size: int) -> dict[Key, Tensor]:
+    def _draw(self, size: int) -> Tensor:
+        """Packed rows `[size, D]`."""
         if size < 1:
             raise UserError(f"A batch must have at least one transition, {size} asked for.")
-        if self._tensors is not None:
+        if self._rows is not None:
             index = torch.randint(len(self), (size,), generator=self.generator, device=self.device)
-            return {key: value.index_select(0, index) for key, value in self._tensors.items()}
-        parts: list[dict[Key, Tensor]] = []
-        count = 0
-        while count < size:  # ends, because _read refuses an empty batch
+            return self._rows.index_select(0, index)
+        parts: list[Tensor] = []
+        while (count := sum(map(len, parts))) < size:  # ends, because _read refuses an empty batch
             parts.append(self._read(self._sample_source(size - count)))
-            count += len(parts[-1][OBSERVATION])
-        rows = {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
+        rows = torch.cat(parts)
         if count == size:
             return rows
         # A random part: a source may return all it has in order, and its first rows would be the only ones ever seen.
-        kept = torch.randperm(count, generator=self.generator, device=self.device)[:size].sort().values
-        return {key: value.index_select(0, kept) for key, value in rows.items()}
+        return rows[torch.randperm(count, generator=self.generator, device=self.device)[:size].sort().values]
+
+    def _draw_shuffled(self, size: int) -> Tensor:
+        """As `_draw`, in random order: a sequential source returns time order, and no seed should get one stretch of it."""
+        rows = self._draw(size)
+        if self._rows is not None:
+            return rows
+        return rows[torch.randperm(size, generator=self.generator, device=self.device)]
 
     def _live_source(self) -> Any:
         """The object to sample now."""
@@ -185,8 +192,8 @@ class ExpertReplayBuffer:
         except Exception as error:
             raise RuntimeError(f"Sampling the expert source {self._name} failed: {error}") from error
 
-    def _read(self, batch: Any) -> dict[Key, Tensor]:
-        """What the source gave, checked and flat: `[n, ...]` on the device."""
+    def _read(self, batch: Any) -> Tensor:
+        """What the source gave, checked, flat and packed: `[n, D]` on the device."""
         if not isinstance(batch, Mapping) and not is_tensor_collection(batch):
             raise UserError(f"Expert source {self._name}: a {type(batch).__name__} is not a dict or TensorDict.")
         rows: dict[str, Tensor] = {}
@@ -212,8 +219,12 @@ class ExpertReplayBuffer:
                 f"Expert source {self._name}: its (observation, action) sizes {self._sizes} became {sizes}."
             )
         self._sizes = sizes
-        rows["terminated"] = rows["terminated"].unsqueeze(-1)  # [n, 1], as TorchRL has it
-        return {keys[0]: rows[name].to(self.device) for name, keys in SOURCE_KEYS.items()}
+        terminated = rows["terminated"].float()
+        return (
+            Transition(**rows | {"terminated": terminated, "reward": torch.zeros_like(terminated)})
+            .pack()
+            .to(self.device)
+        )
 
 
 def _flatten(rows: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -15,6 +15,14 @@ from torch import Tensor
 from rlopt.errors import UserError
 from rlopt.imitation.demonstrations import Demonstrations
 
+PREFIX = "minari:"
+"""Of the name of a dataset in place of a path: `minari:ID`."""
+
+
+def read_minari(source: str) -> Demonstrations:
+    """The demonstrations of `minari:ID`."""
+    return from_minari(source.removeprefix(PREFIX))
+
 
 def _import_minari() -> ModuleType:
     try:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
+from rlopt.collectors import BehaviorPolicy, make_collector
+from rlopt.devices import set_up_cpu
 
 from rlopt.agents import SAC
-from rlopt.collectors import BehaviorPolicy, make_collector
 from rlopt.config import SACConfig, TrainingConfig
-from rlopt.devices import set_up_cpu
 from rlopt.envs import env_spec, make_env
 
 from .settings import Effort

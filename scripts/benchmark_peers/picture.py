@@ -8,25 +8,17 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from rlopt.plots import COLOURS, save_figure
+from rlopt.agents.methods import METHODS
+from rlopt.report.plots import GREY, drawing
 
 Row = Mapping[str, Any]
-OTHER, GREY = "#B0B0B0", "#555555"
-OWN = {"float32": COLOURS["sac"], "tf32": "#2E93CC", "bfloat16": "#56B4E9"}
+OTHER = "#B0B0B0"
+OWN = {"float32": METHODS["sac"].colour, "tf32": "#2E93CC", "bfloat16": "#56B4E9"}
 """rlopt's colours, by the precision of its matrix products."""
-STYLE: Any = {
-    "font.size": 11,
-    "axes.titlesize": 11,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "legend.frameon": False,
-}
 
 
 def draw(results: Mapping[str, Any], path: Path) -> Figure | None:
@@ -37,8 +29,7 @@ def draw(results: Mapping[str, Any], path: Path) -> Figure | None:
         return None
     # two panels stand on one another, and the sweep beside them
     height, columns = min(2, max(1, len(panels))), -(-len(panels) // 2) + bool(sweep)
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(5.2 * columns, 3.6 * height), layout="constrained")
+    with drawing(path, 5.2 * columns, 3.6 * height, font_size=11) as figure:
         figure.get_layout_engine().set(hspace=0.06, wspace=0.04)  # type: ignore[union-attr, call-arg]
         grid = figure.add_gridspec(height, columns)
         for number, (env_id, width, batch_size) in enumerate(panels):
@@ -50,8 +41,7 @@ def draw(results: Mapping[str, Any], path: Path) -> Figure | None:
             _lines(figure.add_subplot(grid[:, -1]), sweep)
         characters = int(18 * figure.get_figwidth())  # that fit in a line
         figure.supxlabel(textwrap.fill(results["machine"], characters), fontsize=8, color=GREY)
-        save_figure(figure, path)
-        return figure
+    return figure
 
 
 def _bars(axes: Axes, rows: Sequence[Row]) -> None:
@@ -89,14 +79,14 @@ def _lines(axes: Axes, rows: Sequence[Row]) -> None:
         seeds = [row["num_seeds"] for row in own]
         for name in ("sac", "ipmd", "bc"):
             rates = [row["num_seeds"] / median(row[f"{name}_seconds"]) for row in own]
-            axes.plot(seeds, rates, style, marker="o", markersize=4, color=COLOURS[name])
+            axes.plot(seeds, rates, style, marker="o", markersize=4, color=METHODS[name].colour)
             axes.annotate(
                 f"{name.upper()} {width}",
                 (seeds[-1], rates[-1]),
                 xytext=(7, 0),
                 textcoords="offset points",
                 va="center",
-                color=COLOURS[name],
+                color=METHODS[name].colour,
                 annotation_clip=False,
             )
     axes.set_xscale("log")

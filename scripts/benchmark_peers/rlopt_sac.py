@@ -11,7 +11,7 @@ from rlopt.agents import SAC
 from rlopt.config import SACConfig, TrainingConfig
 from rlopt.envs import env_spec
 from rlopt.evaluation import Evaluator
-from rlopt.runlog import RunLog
+from rlopt.logs.run_log import RunLog
 from rlopt.training import train_online
 
 from .protocol import answer, given_settings, introduce, requests

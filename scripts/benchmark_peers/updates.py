@@ -10,13 +10,13 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import torch
+from rlopt.devices import set_up_cpu
+from rlopt.updates import sample_experts, update_all
 
 from rlopt.agents import BC, IPMD, SAC
 from rlopt.config import BCConfig, IPMDConfig, SACConfig
-from rlopt.devices import set_up_cpu
 from rlopt.imitation import ExpertReplayBuffer
 from rlopt.transition import Transition
-from rlopt.updates import sample_experts, update_all
 
 from .settings import Effort
 

@@ -8,12 +8,12 @@ import torch
 
 import rlopt.training
 from rlopt.agents import IPMD, SAC
-from rlopt.checkpoint import load_safely
 from rlopt.config import IPMDConfig, SACConfig
 from rlopt.devices import arithmetic_set_up
 from rlopt.errors import UserError
 from rlopt.evaluation import BestPolicies, evaluate
 from rlopt.imitation.expert_buffer import ExpertReplayBuffer
+from rlopt.logs.files import load_safely
 from rlopt.training import metrics_row, train_online
 
 from .shared import TINY, ConstantEvaluator, RecordingLog, S, sac, settings, spy_on_updates

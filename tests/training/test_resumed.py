@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from rlopt.agents import IPMD, SAC
-from rlopt.checkpoint import load_safely
 from rlopt.collectors import make_collector
 from rlopt.config import IPMDConfig, SACConfig
 from rlopt.errors import UserError
+from rlopt.logs.files import load_safely
 from rlopt.training import NotFiniteError, check_finite, train_online
 
 from .shared import TINY, ConstantEvaluator, S, sac, settings, spy_on_updates

@@ -1,0 +1,1 @@
+"""The four stages, studies, and what they share."""

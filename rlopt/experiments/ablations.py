@@ -1,0 +1,111 @@
+"""Which parts of IPMD matter? One thing changed at a time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rlopt.agents import get_method
+from rlopt.config import IPMDConfig, RunOptions, Selection, TrainingConfig, configure
+from rlopt.envs.spec import env_spec
+from rlopt.errors import UserError
+from rlopt.experiments.reward_recovery import reward_recovery
+from rlopt.experiments.run import Settings, check_whole_episode, final_evaluation, train, training_run
+from rlopt.experiments.stage_cache import StageCache
+from rlopt.imitation.expert_buffer import ExpertReplayBuffer
+from rlopt.imitation.readers import prepare_demonstrations
+from rlopt.logs.files import check_writable, write_text_atomically
+from rlopt.logs.run_folder import to_json
+from rlopt.report.plots import counted
+from rlopt.report.results import score_summary
+from rlopt.report.study_plots import ablation_figure
+from rlopt.training.devices import choose_device
+
+ABLATIONS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "no gradient penalty": {"gradient_penalty": 0.0, "lipschitz_constant": 1.0},
+    "no value regulariser": {"value_regularizer": 0.01},
+    "expert ratio 0.5": {"expert_ratio": 0.5},
+    "recent data 0.5": {"recent_ratio": 0.5},
+    "1/eta = 0.1": {"inverse_eta": 0.1},
+    "1/eta = 1": {"inverse_eta": 1.0},
+    "1/eta = 1, period 1000": {"inverse_eta": 1.0, "mirror_period": 1000},
+    "average reward": {"average_reward": True, "expert_bound": False},
+    "reward r(s)": {"reward_inputs": "s"},
+    "reward r(s, a, s')": {"reward_inputs": "sas"},
+    "zero at the end": {"absorbing_states": False},
+}
+"""What each ablation changes in `IPMDConfig`. A regulariser of exactly zero has no bounded optimum: 0.01 stands for none."""
+
+
+def run_ablations(
+    expert_data: str | Path,
+    *,
+    names: Sequence[str] = tuple(ABLATIONS),
+    demos: int = 1,
+    frames: int = 30_000,
+    seed: int = 42,
+    num_seeds: int = 5,
+    save_dir: str | Path = "study_results",
+    agent_settings: Settings = None,
+    training_settings: Settings = None,
+    options: RunOptions = RunOptions(),  # noqa: B008  (frozen)
+) -> dict[str, Any]:
+    """IPMD with one thing changed at a time: score and reward recovery. Finished ones are kept, so it can go on.
+
+    Args:
+        expert_data: the demonstrations.
+        names: of `ABLATIONS`.
+        demos: demonstrations to learn from.
+        frames: environment frames per seed.
+        seed: seed i uses `seed + i`.
+        num_seeds: S.
+        save_dir: `{save_dir}/{env}/ablations.json` and `ablations.png` are written.
+        agent_settings: fields of `IPMDConfig` that differ from the environment's preset in every run.
+        training_settings: fields of `TrainingConfig` that do.
+        options: device, logs, W&B.
+
+    Returns:
+        The content of `ablations.json`.
+
+    Raises:
+        UserError: for wrong input, before anything is trained.
+    """
+    device, method = choose_device(options.device), get_method("ipmd")
+    data = prepare_demonstrations(expert_data, selection=Selection(demos=demos))
+    unknown = sorted(set(names) - set(ABLATIONS))
+    if unknown:
+        raise UserError(f"Unknown ablation {', '.join(unknown)}; there are: {', '.join(ABLATIONS)}.")
+    spec = env_spec(data.env_id)
+    check_whole_episode(spec, frames)
+    directory = Path(save_dir) / data.env_id
+    budget = {"frames": frames, "num_seeds": num_seeds, "seed": seed}
+    training = configure(TrainingConfig, data.env_id, training_settings, **budget)
+    configs = {name: configure(IPMDConfig, data.env_id, agent_settings, **ABLATIONS[name]) for name in names}
+    check_writable(directory)
+    shared = to_json({"training": training, "demos": demos, "expert_return": data.expert_return})
+    cache = StageCache(directory / "ablations.pt", shared)
+
+    def ablate(name: str, config: IPMDConfig) -> dict[str, Any]:
+        agent = method.agent(config, *spec.sizes, num_seeds=num_seeds, seed=seed, device=device)
+        expert = ExpertReplayBuffer(data, device=device, seed=seed)
+        settings = {"ablation": name, "agent": config, "training": training, "device": str(device)}
+        with training_run(method, spec, settings, frames, options) as (log, _):
+            log.info(f"Ablation: {name}")
+            history = train(agent, spec, training, expert, log)
+            cell = score_summary(final_evaluation(agent, spec).mean(1), data)
+        recovery = reward_recovery(agent, spec)
+        return {**cell, "frames": history.x, "returns": history.returns, "pearson": recovery["pearson"]}
+
+    cells = {name: cache.get_or_run(name, partial(ablate, name, config), config) for name, config in configs.items()}
+    results = {"env": data.env_id, **shared, "random_return": data.random_return, "ablations": cells}
+    write_text_atomically(directory / "ablations.json", json.dumps(to_json(results), indent=2) + "\n")
+    ablation_figure(
+        cells,
+        title=f"{data.env_id}: IPMD, {counted(demos, 'demonstration')}, {frames:,} frames, {num_seeds} seeds",
+        path=directory / "ablations.png",
+    )
+    return results

@@ -1,0 +1,87 @@
+"""Stage 1: an expert that is trained with reward, and its demonstrations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rlopt.agents import METHODS
+from rlopt.checked import require_positive
+from rlopt.config import RunOptions, TrainingConfig
+from rlopt.envs.spec import env_spec
+from rlopt.experiments.run import (
+    FINAL_EPISODES,
+    Settings,
+    StageResult,
+    check_whole_episode,
+    configure_method,
+    final_evaluation,
+    save_models,
+    training_run,
+)
+from rlopt.imitation.files import save_demonstrations
+from rlopt.imitation.recording import record_demonstrations
+from rlopt.logs.files import check_writable
+from rlopt.training import train_online
+from rlopt.training.devices import choose_device
+from rlopt.training.evaluation import BestPolicies, evaluate, select_policy
+
+
+def collect_expert_data(
+    env_id: str = "Pendulum-v1",
+    *,
+    frames: int | None = None,
+    seed: int | None = None,
+    num_seeds: int | None = None,
+    save_dir: str | Path = "expert_data",
+    episodes: int = 50,
+    agent_settings: Settings = None,
+    training_settings: Settings = None,
+    resume: str | Path | None = None,
+    options: RunOptions = RunOptions(),  # noqa: B008  (frozen)
+) -> StageResult:
+    """Train SAC and store whole episodes of the best policy of all evaluations, deterministic.
+
+    Args:
+        env_id: a gymnasium id.
+        frames: environment frames per seed; this and the next two come before `training_settings`.
+        seed: seed i uses `seed + i`.
+        num_seeds: S.
+        save_dir: `{save_dir}/{env_id}/expert_buffer.pt`, `metadata.pt` and `README.txt` are written.
+        episodes: demonstrations to record.
+        agent_settings: fields of `SACConfig` that differ from the environment's preset.
+        training_settings: fields of `TrainingConfig` that do.
+        resume: the folder of an interrupted run.
+        options: device, logs, W&B.
+
+    Raises:
+        UserError: for wrong input, before anything is trained.
+    """
+    method, device, spec = METHODS["sac"], choose_device(options.device), env_spec(env_id)
+    require_positive(episodes=episodes)
+    check_writable(Path(save_dir) / env_id)
+    budget = {"frames": frames, "seed": seed, "num_seeds": num_seeds}
+    config, training = configure_method(method, env_id, agent_settings, training_settings, **budget)
+    assert isinstance(training, TrainingConfig)
+    check_whole_episode(spec, training.frames)
+    how: dict[str, Any] = {"num_seeds": training.num_seeds, "device": device}
+    agent = method.agent(config, *spec.sizes, seed=training.seed, **how)
+    settings = {"device": str(device), "agent": config, "training": training}
+    with training_run(method, spec, settings, training.frames, options, resume) as (log, checkpoints):
+        best = BestPolicies(agent.policy, training.num_seeds)
+        history = train_online(agent, spec, training, best=best, log=log, **checkpoints)
+        returns = final_evaluation(agent, spec)
+        log.info(f"Return {returns.mean():.1f} over {training.num_seeds} seeds.")
+        shown = evaluate(best.policy, spec, episodes=FINAL_EPISODES, **how).mean(1)
+        chosen = int(shown.argmax())
+        policy = select_policy(best.policy, chosen, training.num_seeds)
+        demonstrations = record_demonstrations(policy, spec, episodes, float(shown[chosen]), device)
+        path = save_demonstrations(demonstrations, Path(save_dir) / env_id)
+        log.info(
+            f"{episodes} demonstrations ({len(demonstrations):,} transitions) in {path}: "
+            f"expert (seed {training.seeds[chosen]} at its best) {demonstrations.expert_return:.1f}, "
+            f"random policy {demonstrations.random_return:.1f}."
+        )
+        extra = {"best_seed": training.seeds[chosen], "best_actor": best.actor.state_dict()}
+        save_models(agent, method, log, spec, training.seeds, **extra)
+    return StageResult(agent, returns, history, log.directory, path)

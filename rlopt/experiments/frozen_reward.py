@@ -1,0 +1,100 @@
+"""New learners on the rewards that a trained IPMD learned, which stay as they are: what are these rewards worth?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rlopt.agents import IPMD, METHODS, FrozenReward
+from rlopt.agents.saving import load_agent
+from rlopt.config import RunOptions, TrainingConfig
+from rlopt.envs.spec import EnvSpec, env_spec
+from rlopt.errors import UserError
+from rlopt.experiments.run import (
+    Settings,
+    StageResult,
+    check_whole_episode,
+    configure_method,
+    final_evaluation,
+    save_models,
+    training_run,
+)
+from rlopt.training import train_online
+from rlopt.training.devices import choose_device
+
+METHOD = replace(
+    METHODS["ipmd"], name="frozen_reward", title="Frozen reward", model_file="frozen_reward_model.pt", seed=42
+)
+"""The stage's run folders and model file."""
+
+
+def train_on_frozen_reward(
+    env_id: str,
+    reward: str | Path,
+    *,
+    agent_settings: Settings = None,
+    training_settings: Settings = None,
+    resume: str | Path | None = None,
+    options: RunOptions = RunOptions(),  # noqa: B008  (frozen)
+    **settings: Any,
+) -> StageResult:
+    """Train new learners on the frozen rewards of a model; seed i gets the reward of seed i.
+
+    Args:
+        env_id: a gymnasium id, of the same sizes as the model's.
+        reward: an `ipmd_model.pt`.
+        agent_settings: fields of `IPMDConfig` that differ from the model's.
+        training_settings: fields of `TrainingConfig` that differ from the environment's preset.
+        resume: the folder of an interrupted run.
+        options: device, logs, W&B.
+        **settings: single fields of `TrainingConfig` (`frames=20_000`), which come first.
+
+    Raises:
+        UserError: for wrong input, before anything is trained.
+    """
+    device, spec = choose_device(options.device), env_spec(env_id)
+    _, training = configure_method(METHOD, env_id, None, training_settings, **settings)
+    assert isinstance(training, TrainingConfig)
+    check_whole_episode(spec, training.frames)
+    agent = frozen_reward_agent(reward, spec, training, device, agent_settings)
+    everything = {"device": str(device), "agent": agent.config, "training": training, "reward": reward}
+    with training_run(METHOD, spec, everything, training.frames, options, resume) as (log, checkpoints):
+        history = train_online(agent, spec, training, log=log, **checkpoints)
+        returns = final_evaluation(agent, spec)
+        log.info(f"Return {returns.mean():.1f} over {training.num_seeds} seeds.")
+        save_models(agent, METHOD, log, spec, training.seeds)
+    return StageResult(agent, returns, history, log.directory)
+
+
+def frozen_reward_agent(
+    path: str | Path, spec: EnvSpec, training: TrainingConfig, device: torch.device, agent_settings: Settings
+) -> IPMD:
+    """New learners on the rewards in a model file. Raises UserError if they do not fit the environment or the seeds."""
+    teacher, about = load_agent(path, device)
+    if not isinstance(teacher, IPMD):
+        raise UserError(f"{path} holds {about['kind'].upper()}, not IPMD: only IPMD learns a reward.")
+    sizes = (teacher.observation_size, teacher.action_size)
+    if sizes != spec.sizes:
+        raise UserError(
+            f"The reward in {path} is for observations of size {sizes[0]} and actions of size {sizes[1]}, "
+            f"but {spec.env_id} has {spec.observation_size} and {spec.action_size}."
+        )
+    if teacher.num_seeds != training.num_seeds:
+        raise UserError(f"{path} holds {teacher.num_seeds} rewards: use --num-seeds {teacher.num_seeds}.")
+    without_expert = {"expert_ratio": 0.0, "recent_ratio": 0.0, "expert_bound": False}
+    config = replace(teacher.config, **{**(agent_settings or {}), **without_expert})
+    state = teacher.reward.state_dict()
+    agent = IPMD(
+        config,
+        *sizes,
+        num_seeds=training.num_seeds,
+        seed=training.seed,
+        device=device,
+        reward=FrozenReward(config, *sizes, state, device),
+    )
+    standardizer = teacher.reward.scoring_net.standardizer  # type: ignore[attr-defined]
+    agent.fit_standardizers(standardizer.mean, standardizer.std)
+    return agent

@@ -1,0 +1,58 @@
+"""Is the learned reward the true one? Both on fresh episodes of the learner."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from rlopt.agents.agent import Agent
+from rlopt.envs.spec import EnvSpec
+from rlopt.report import statistics
+from rlopt.training.evaluation import Episode, Evaluator, sampling_policy
+
+RECOVERY_SEED = 3_000_000
+"""First reset seed of the episodes on which learned and true reward are compared."""
+
+
+def has_learned_reward(agent: Agent) -> bool:
+    """Whether an agent has a reward function `reward(observation, action, next_observation)` that it learned."""
+    return callable(getattr(agent, "reward", None))
+
+
+def reward_recovery(agent: Agent, spec: EnvSpec, episodes: int = 5) -> dict[str, Any]:
+    """Learned reward against true reward on fresh episodes of the sampling policy, by seed and on average.
+
+    Returns:
+        `pearson` and `standardized_error`, the seeds' means, and both `..._per_seed`.
+    """
+    evaluator = Evaluator(
+        spec, num_seeds=agent.num_seeds, episodes=episodes, first_reset_seed=RECOVERY_SEED, device=agent.device
+    )
+    by_seed = evaluator.record(sampling_policy(agent.policy, seed=RECOVERY_SEED))
+    evaluator.close()
+    pairs = [
+        (learned_rewards(agent, index, recorded), np.concatenate([episode.reward for episode in recorded]))
+        for index, recorded in enumerate(by_seed)
+    ]
+    pearson = [statistics.pearson(*pair) for pair in pairs]
+    error = [statistics.standardized_error(*pair) for pair in pairs]
+    return {
+        "pearson": float(np.mean(pearson)),
+        "standardized_error": float(np.mean(error)),
+        "pearson_per_seed": pearson,
+        "standardized_error_per_seed": error,
+    }
+
+
+def learned_rewards(agent: Any, index: int, recorded: Sequence[Episode]) -> np.ndarray:
+    """Seed `index`'s learned reward `[n]` of recorded transitions."""
+
+    def column(name: str) -> torch.Tensor:
+        values = torch.from_numpy(np.concatenate([getattr(episode, name) for episode in recorded]))
+        return values.to(agent.device).expand(agent.num_seeds, *values.shape)
+
+    reward = agent.reward(column("observation"), column("action"), column("next_observation"))
+    return reward[index].cpu().numpy()

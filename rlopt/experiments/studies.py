@@ -1,0 +1,156 @@
+"""How many demonstrations are enough? Score against their number, all cells of a method in one stacked update."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tensordict import TensorDict
+from torch import Tensor
+
+from rlopt.agents import get_method
+from rlopt.checked import require_positive
+from rlopt.config import LoopConfig, RunOptions, Selection, TrainingConfig
+from rlopt.envs.spec import env_spec
+from rlopt.experiments.run import (
+    Settings,
+    check_whole_episode,
+    configure_method,
+    final_evaluation,
+    reach,
+    train,
+    training_run,
+)
+from rlopt.imitation.expert_buffer import ExpertReplayBuffer
+from rlopt.imitation.readers import prepare_demonstrations
+from rlopt.logs.files import check_writable, write_text_atomically
+from rlopt.logs.run_folder import to_json
+from rlopt.report.results import score_summary
+from rlopt.report.study_plots import study_figure
+from rlopt.training.devices import choose_device
+
+
+class GroupedExperts:
+    """Different demonstrations for different seeds of one stacked update: seeds come in groups of equal size.
+
+    Args:
+        buffers: one expert buffer a group.
+        group_size: seeds a group; S = groups * group_size.
+    """
+
+    def __init__(self, buffers: Sequence[ExpertReplayBuffer], group_size: int):
+        self.buffers, self.group_size = list(buffers), group_size
+        self.observation_size, self.action_size = buffers[0].observation_size, buffers[0].action_size
+
+    def __len__(self) -> int:
+        return max(len(buffer) for buffer in self.buffers)
+
+    def sample_stacked(self, num_seeds: int, batch_size: int) -> TensorDict:
+        """Expert transitions `[S, B]`, seed-major by group."""
+        self._check(num_seeds)
+        return torch.cat([buffer.sample_stacked(self.group_size, batch_size) for buffer in self.buffers])
+
+    def sample_packed(self, num_updates: int, num_seeds: int, batch_size: int) -> Tensor:
+        """Packed expert batches `[U, S, B, D]`, seed-major by group."""
+        self._check(num_seeds)
+        return torch.cat([b.sample_packed(num_updates, self.group_size, batch_size) for b in self.buffers], dim=1)
+
+    def _check(self, num_seeds: int) -> None:
+        if num_seeds != len(self.buffers) * self.group_size:
+            raise ValueError(f"{len(self.buffers)} groups of {self.group_size} seeds are not {num_seeds} seeds.")
+
+    def observation_statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation `[O]` of the group with the most demonstrations; all share one standardiser."""
+        return max(self.buffers, key=len).observation_statistics()
+
+
+def study_demonstrations(
+    expert_data: str | Path,
+    *,
+    counts: Sequence[int] = (1, 5, 25),
+    methods: Sequence[str] = ("ipmd", "bc"),
+    frames: int = 50_000,
+    bc_epochs: int = 100,
+    seed: int = 42,
+    num_seeds: int = 5,
+    subsample: int = 1,
+    noise: float = 0.0,
+    save_dir: str | Path = "study_results",
+    agent_settings: Settings = None,
+    training_settings: Settings = None,
+    options: RunOptions = RunOptions(),  # noqa: B008  (frozen)
+) -> dict[str, Any]:
+    """Score against the number of demonstrations; each method's cells train in one stacked update.
+
+    Args:
+        expert_data: demonstrations, at least `max(counts)`.
+        counts: numbers of demonstrations.
+        methods: names of `rlopt.agents.METHODS`.
+        frames: environment frames per seed of each method that learns in the environment.
+        bc_epochs: epochs of each method that learns from demonstrations alone.
+        seed: seed i of a count uses `seed + i`, plus `num_seeds` for every further count.
+        num_seeds: seeds per cell.
+        subsample: keep every n-th transition of each demonstration.
+        noise: standard deviation of Gaussian noise on the expert's actions.
+        save_dir: `{save_dir}/{env}/demonstrations.json` and `demonstrations.png` are written.
+        agent_settings: fields of config classes that differ from the environment's preset; each method gets those it has.
+        training_settings: fields of `TrainingConfig` that do, likewise.
+        options: device, logs, W&B.
+
+    Returns:
+        The content of `demonstrations.json`: scores by method and count, with intervals.
+
+    Raises:
+        UserError: for wrong input, before anything is trained.
+    """
+    require_positive(bc_epochs=bc_epochs)
+    device, chosen = choose_device(options.device), [get_method(name) for name in methods]
+    cells = [
+        prepare_demonstrations(expert_data, selection=Selection(demos=count, subsample=subsample, noise=noise))
+        for count in counts
+    ]
+    data, total = cells[0], num_seeds * len(counts)
+    spec = env_spec(data.env_id)
+    check_whole_episode(spec, frames)
+    directory = Path(save_dir) / data.env_id
+    of_agent = reach(chosen, agent_settings, lambda method: method.config)
+    of_loop = reach(chosen, training_settings, lambda method: TrainingConfig if method.online else LoopConfig)
+    configs = {}
+    for method in chosen:
+        budget: dict[str, Any] = {"frames": frames} if method.online else {"epochs": bc_epochs}
+        settings = (of_agent[method.name], of_loop[method.name])
+        configs[method.name] = configure_method(method, data.env_id, *settings, seed=seed, num_seeds=total, **budget)
+    check_writable(directory)
+    buffers = [ExpertReplayBuffer(cell, device=device, seed=seed + i) for i, cell in enumerate(cells)]
+    experts = GroupedExperts(buffers, num_seeds)
+
+    scores: dict[str, Any] = {}
+    for method in chosen:
+        config, training = configs[method.name]
+        agent = method.agent(config, *spec.sizes, num_seeds=total, seed=seed, device=device)
+        record = {"device": str(device), "counts": counts, "agent": config, "training": training}
+        length = frames if method.online else bc_epochs
+        with training_run(method, spec, record, length, options) as (log, _):
+            train(agent, spec, training, experts, log)
+            returns = final_evaluation(agent, spec)
+        scores[method.name] = [score_summary(group.mean(1), data) for group in np.split(returns, len(counts))]
+
+    results: dict[str, Any] = {
+        **{"env": data.env_id, "counts": list(counts), "num_seeds": num_seeds, "subsample": subsample, "noise": noise},
+        **{"expert_return": data.expert_return, "random_return": data.random_return, "frames": frames},
+        "methods": scores,
+        "settings": {name: {"agent": agent, "training": training} for name, (agent, training) in configs.items()},
+    }
+    write_text_atomically(directory / "demonstrations.json", json.dumps(to_json(results), indent=2) + "\n")
+    study_figure(
+        scores,
+        [str(count) for count in counts],
+        title=f"{data.env_id}: {num_seeds} seeds per point",
+        x_label="Demonstrations" if subsample == 1 else f"Demonstrations, every {subsample}th transition",
+        path=directory / "demonstrations.png",
+    )
+    return results

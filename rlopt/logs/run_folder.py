@@ -1,0 +1,81 @@
+"""The plain files of a run folder: its name, `config.json`, and `metrics.csv` read back."""
+
+import csv
+import dataclasses
+import importlib.metadata
+import itertools
+import json
+import math
+import platform
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import rlopt
+from rlopt.logs.files import check_writable, write_text_atomically
+
+
+def timestamp() -> str:
+    """The time in folder names: `2026-01-31_09-05-00`."""
+    return time.strftime("%Y-%m-%d_%H-%M-%S")
+
+
+def new_run_directory(parent: Path | str) -> Path:
+    """Creates `parent/{timestamp}`, or `..._2`, `..._3` where another run began in the same second.
+
+    Raises UserError if the folder cannot be created.
+    """
+    check_writable(parent)
+    base = directory = Path(parent) / timestamp()
+    for attempt in itertools.count(2):
+        try:
+            directory.mkdir()
+            break
+        except FileExistsError:
+            directory = base.with_name(f"{base.name}_{attempt}")
+    return directory
+
+
+def to_json(value: Any) -> Any:
+    """`value` in JSON's own types: dataclasses become objects, tensors and tuples lists, Paths and devices strings.
+
+    JSON has no NaN or infinity: NaN becomes null, infinity a string.
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_json(item) for item in value]
+    if hasattr(value, "tolist"):  # numpy arrays and scalars, tensors
+        return to_json(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+def library_versions() -> dict[str, str]:
+    """The versions that a result depends on, by package name."""
+    packages = ("torch", "torchrl", "tensordict", "gymnasium", "numpy")
+    installed = {name: importlib.metadata.version(name) for name in packages}
+    return {"python": platform.python_version(), "rlopt": rlopt.__version__, **installed}
+
+
+def write_config(directory: Path, title: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Writes `config.json` and returns its content; `config["device"]` is named there with its GPU."""
+    device = str(config.get("device", "cpu"))
+    if device.startswith("cuda"):
+        import torch
+
+        if torch.cuda.is_available():
+            device = f"{device} ({torch.cuda.get_device_name(device)})"
+    content = {"title": title, "device": device, "versions": library_versions(), "config": to_json(config)}
+    write_text_atomically(directory / "config.json", json.dumps(content, indent=2, sort_keys=True) + "\n")
+    return content
+
+
+def read_metrics(path: Path) -> list[list[str]]:
+    """The cells of a `metrics.csv`, header first. Raises OSError if it cannot be read."""
+    complete = path.read_text(encoding="utf-8").rpartition("\n")[0]  # a crash can cut the last line
+    return list(csv.reader(complete.splitlines()))

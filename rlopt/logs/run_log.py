@@ -1,0 +1,122 @@
+"""The record of one run: messages and progress on the console and in `rlopt.log`, rows of metrics to every sink.
+
+All seeds share one row per evaluation (columns such as `return_seed42`); LOGGING_STRUCTURE.md lists files and columns.
+"""
+
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+from rich.console import Console
+
+from rlopt.logs.csv_sink import CsvSink
+from rlopt.logs.files import append_text, check_writable
+from rlopt.logs.progress import ProgressDisplay
+from rlopt.logs.run_folder import write_config
+from rlopt.logs.wandb_sink import WandbOptions, WandbSink
+
+
+class Sink(Protocol):
+    """A destination for the rows of a run; a new logger is one file with a Sink and one line in `RunLog.__init__`."""
+
+    def log(self, row: Mapping[str, float]) -> None:
+        """Takes a row: the same columns in the same order each time, the count (frames or epochs) first."""
+
+    def close(self, failed: bool) -> None:
+        """Ends the record; `failed`: an exception ended the run."""
+
+
+class RunLog:
+    """The record of one run; a context manager. `sinks` may be appended to; `metrics.csv` is the first of them.
+
+    Args:
+        directory: the run's folder; created. `rlopt.log` is appended to, the other files are begun anew.
+        config: every setting of the run, for `config.json` and W&B.
+        title: a few words for the progress bar ("SAC Pendulum-v1").
+        total: the count at which the run ends.
+        unit: what `total` counts.
+        wandb: None: no W&B.
+        resume_at: the count of the checkpoint that the run resumes from; later rows of `metrics.csv` are dropped.
+        show_progress: False: no bar and no progress lines on the console.
+
+    Raises UserError if the folder cannot be written to, or `metrics.csv` cannot be resumed.
+    """
+
+    def __init__(
+        self,
+        directory: Path | str,
+        *,
+        config: Mapping[str, Any],
+        title: str,
+        total: int,
+        unit: str = "frames",
+        wandb: WandbOptions | None = None,
+        resume_at: int | None = None,
+        show_progress: bool = True,
+    ):
+        self.directory, self.title, self._show = Path(directory), title, show_progress
+        check_writable(self.directory)
+        self._csv = CsvSink(self.directory, resume_at)
+        content = write_config(self.directory, title, config)
+        self._file = open(self.directory / "rlopt.log", "a", encoding="utf-8")  # noqa: SIM115  # closed by close()
+        self._console = Console(stderr=True)
+        self._display = ProgressDisplay(self._console, title, total, unit, show_progress, self._progress_line)
+        self.sinks: list[Sink] = [self._csv]
+        if wandb is not None:
+            resuming = resume_at is not None
+            self.sinks.append(WandbSink(wandb, self.directory, content, resuming, self.info, self.warning))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        try:
+            if kind is not None and not self._file.closed:
+                self._log_line("ERROR", f"stopped by {kind.__name__}: {error}")
+        finally:  # also where the disk is too full for that line
+            self.close(failed=kind is not None)
+
+    def info(self, text: str) -> None:
+        """Writes one line to the console and to `rlopt.log`."""
+        self._log_line("INFO", text)
+        self._print(text)
+
+    def warning(self, text: str) -> None:
+        """As `info`, and marked as a warning."""
+        self._log_line("WARNING", text)
+        self._print(f"warning: {text}", style="yellow")
+
+    def progress(self, done: int, **latest: float | str) -> None:
+        """Shows `done` of `total`, with `latest` beside it (`return_mean=-153.2`; none: the last ones stay)."""
+        self._display.update(done, latest)
+
+    def metrics(self, row: Mapping[str, float]) -> None:
+        """Sends one row to every sink; the first column is the count. Raises ValueError if the columns change."""
+        columns = self._csv.columns or list(row)
+        if set(row) != set(columns):
+            missing, unexpected = sorted(set(columns) - set(row)), sorted(set(row) - set(columns))
+            raise ValueError(f"metrics.csv has other columns: missing {missing}, unexpected {unexpected}.")
+        for sink in self.sinks:
+            sink.log({column: float(row[column]) for column in columns})
+
+    def close(self, failed: bool = False) -> None:
+        """Ends the progress, the sinks and the files; a second call does nothing."""
+        if self._file.closed:
+            return
+        with self._file, ExitStack() as sinks:  # all are closed, even if one of them raises
+            for sink in self.sinks:
+                sinks.callback(sink.close, failed)
+            self._display.close()
+
+    def _progress_line(self, text: str) -> None:
+        self._log_line("INFO", text)
+        if self._show and not self._display.live:
+            self._print(f"{self.title}: {text}")
+
+    def _print(self, text: str, style: str | None = None) -> None:
+        self._console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+    def _log_line(self, level: str, text: str) -> None:
+        append_text(self._file, f"{time.strftime('%Y-%m-%d %H:%M:%S')} {level:<7} {text}\n")

@@ -1,0 +1,1 @@
+"""Results of trained agents: statistics, tables and pictures, and what run folders tell."""

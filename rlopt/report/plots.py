@@ -1,0 +1,233 @@
+"""The two pictures of a comparison: bars of normalised scores, and learning curves.
+
+Drawn on `Figure` objects, never on pyplot's global state: no display is needed, and a notebook's figures are left alone.
+Every figure is written as a PNG, whole or not at all, and raises UserError where it cannot be written. Shape letters: `S`
+seeds, `P` points of a curve.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, NullFormatter
+from numpy.typing import ArrayLike
+
+from rlopt.agents.methods import METHODS
+from rlopt.logs.files import atomic_file
+from rlopt.report.statistics import iqm, stratified_bootstrap_ci
+
+GREY = "#555555"
+SCORE_LABEL = "Normalised score, IQM with 95% interval"
+X_LABELS = {"frames": "Frames per seed", "epochs": "Epochs"}
+STYLE: Any = {
+    "axes.titlesize": "medium",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+}
+# For names that are not in METHODS; of Okabe and Ito's palette, which colour-blind readers can tell apart.
+_SPARE_COLOURS = ("#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# Scores beyond these are cut off and written out, so that one bad method does not flatten the others.
+_LOWEST_SCORE, _HIGHEST_SCORE = -0.75, 2.0
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One method's evaluations during training."""
+
+    x: ArrayLike
+    """`[P]` frames or epochs; a single point is drawn as a level line."""
+    values: ArrayLike
+    """`[P, S]` mean returns (or losses)."""
+    x_label: str = X_LABELS["frames"]
+    """Curves with the same label share a panel."""
+    loss: Curve | None = None
+    """The training loss, for a panel of its own."""
+
+
+def appearance(names: Collection[str]) -> dict[str, tuple[str, str]]:
+    """Title and colour by name: methods in the order of METHODS, then other names as they are, in spare colours."""
+    known = {name: (method.title, method.colour) for name, method in METHODS.items() if name in names}
+    others = [name for name in names if name not in known]
+    return known | {name: (name, _SPARE_COLOURS[i % len(_SPARE_COLOURS)]) for i, name in enumerate(others)}
+
+
+@contextmanager
+def drawing(path: Path | str, width: float, height: float, font_size: float = 12) -> Iterator[Figure]:
+    """A figure of this size in inches, written to `path` (150 dots per inch) when the block ends."""
+    with matplotlib.rc_context(STYLE | {"font.size": font_size}):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        yield figure
+        with atomic_file(path) as file:
+            figure.savefig(file, format="png", dpi=150)
+
+
+def comparison_figure(results: Mapping[str, Any], path: Path | str) -> Figure:
+    """Bars of the normalised interquartile mean with its 95% interval, each seed a dot.
+
+    `results` is as in `results.json` (DESIGN section 5); an interval of NaN or None is not drawn.
+    """
+    methods = results["methods"]
+    shown = appearance(methods)
+    scores = {name: _floats(methods[name]["normalized_per_seed"]) for name in shown}
+    with drawing(path, 2.6 + 1.7 * len(shown), 5.0) as figure:
+        axes = figure.subplots()
+        axes.set(xlim=(-0.6, len(shown) - 0.4), ylim=_score_limits(np.concatenate([*scores.values(), [0.0, 1.0]])))
+        reference_line(axes, 1.0, f"expert\n{_signed(results['expert_return'])}", "--")
+        reference_line(axes, 0.0, f"random\n{_signed(results['random_return'])}", "-")
+        for place, (name, (_, colour)) in enumerate(shown.items()):
+            _score_bar(axes, place, methods[name], scores[name], colour)
+        axes.set_xticks(range(len(shown)), [_tick_label(title, methods[name]) for name, (title, _) in shown.items()])
+        axes.tick_params(axis="x", length=0, pad=6)
+        axes.set_ylabel(f"{SCORE_LABEL}\n(return − random) / (expert − random)")
+        counts = counted(results["demonstrations"], "demonstration"), counted(len(results["seeds"]), "seed")
+        axes.set_title(f"{results['env']}: {', '.join(counts)}", pad=14)
+    return figure
+
+
+def learning_curves_figure(
+    curves: Mapping[str, Curve], *, expert_return: float, random_return: float, env_id: str, path: Path | str
+) -> Figure:
+    """Returns during training, by method: interquartile mean over the seeds, its 95% interval, each seed a thin line.
+
+    One panel for each x label (frames, epochs) and one for each method with a loss. The expert's return is a dashed line,
+    the random policy's a dotted one.
+    """
+    shown = appearance(curves)
+    labels = list(dict.fromkeys(curves[name].x_label for name in shown))
+    losses = {name: loss for name in shown if (loss := curves[name].loss)}
+    widths = [1.7] + [1.0] * (len(labels) + len(losses) - 1)
+    with drawing(path, 1.2 + 3.4 * sum(widths), 4.4) as figure:
+        panels = figure.subplots(1, len(widths), width_ratios=widths, squeeze=False)[0]
+        figure.get_layout_engine().set(wspace=0.06)  # type: ignore[union-attr,call-arg]  # else tick labels touch
+        limits = _return_limits(curves.values(), expert_return, random_return)
+        for panel, label in zip(panels, labels, strict=False):
+            for name, look in shown.items():
+                if curves[name].x_label == label:
+                    _curve(panel, curves[name], *look)
+            panel.set(xlabel=label, ylim=limits)
+            last = label == labels[-1]  # all panels of returns have the same limits: one set of labels is enough
+            reference_line(panel, expert_return, "expert" if last else "", "--")
+            reference_line(panel, random_return, "random" if last else "", ":")
+            panel.tick_params(labelleft=label == labels[0])
+            lines, titles = panel.get_legend_handles_labels()
+            if len(lines) > 1:
+                # Above the panel, where no curve can run through it.
+                panel.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(lines), borderaxespad=0.3)
+            else:
+                panel.set_title(titles[0])
+        panels[0].set_ylabel("Return")
+        for panel, (name, loss) in zip(panels[len(labels) :], losses.items(), strict=True):
+            _curve(panel, loss, *shown[name])
+            if np.min(loss.values) > 0:
+                _log_scale(panel)
+            panel.set(xlabel=loss.x_label, title=f"{shown[name][0]} loss")
+        for panel in panels:
+            panel.xaxis.set_major_formatter(EngFormatter(sep=""))
+        figure.suptitle(f"{env_id}: {_spread(curves.values())}", fontsize=13)
+    return figure
+
+
+def reference_line(axes: Axes, level: float, text: str, style: str) -> None:
+    """A grey line at `level`, with `text` to the right of the axes."""
+    axes.axhline(level, color=GREY, linestyle=style, linewidth=1.2, zorder=3)
+    axes.annotate(text, (1.01, level), xycoords=("axes fraction", "data"), color=GREY, va="center", fontsize=10.5)
+
+
+def counted(number: int, noun: str) -> str:
+    """A number and its noun: "1 seed", "5 seeds"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _score_bar(axes: Axes, place: int, method: Mapping[str, Any], scores: np.ndarray, colour: str) -> None:
+    low, high = axes.get_ylim()
+    centre, *interval = _floats([method["normalized_iqm"], *method["normalized_ci95"]])
+    axes.bar(place, centre, width=0.62, color=colour, alpha=0.55, linewidth=0)
+    if np.isfinite([centre, *interval]).all():
+        reach = np.abs(np.subtract(interval, centre))[:, None]
+        axes.errorbar(place, centre, yerr=reach, color="black", capsize=6, capthick=1.5, elinewidth=1.5, zorder=6)
+    # Dots side by side in the order of the seeds, the same in every picture.
+    x = place + (np.linspace(-0.2, 0.2, len(scores)) if len(scores) > 1 else np.zeros(1))
+    inside = (scores >= low) & (scores <= high)
+    dots: Any = {"color": colour, "edgecolor": "white", "linewidth": 0.8, "zorder": 5}
+    box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5}
+    text: Any = {"textcoords": "offset points", "ha": "center", "fontsize": 10, "bbox": box, "zorder": 7}
+    axes.scatter(x[inside], scores[inside], s=42, **dots)
+    for cut, edge, marker, align, step in (
+        (scores < low, low, "v", "bottom", 12),
+        (scores > high, high, "^", "top", -12),
+    ):
+        if cut.any():
+            axes.scatter(x[cut], np.full(cut.sum(), edge), s=60, marker=marker, clip_on=False, **dots)
+            ends = dict.fromkeys(_signed(round(value, 1)) for value in (scores[cut].min(), scores[cut].max()))
+            axes.annotate("cut off: " + " to ".join(ends), (place, edge), (0, step), va=align, **text)
+
+
+def _curve(axes: Axes, curve: Curve, title: str, colour: str) -> None:
+    points, table = _floats(curve.x), _floats(curve.values)  # [P], [P, S]
+    middle = iqm(table, axis=1)
+    low, high = np.array([stratified_bootstrap_ci(row, resamples=2000) for row in table]).T  # NaN for one seed
+    if len(points) == 1:
+        axes.axhline(middle[0], color=colour, linewidth=2.2, label=f"{title} (final)")
+        if table.shape[1] > 1:
+            axes.axhspan(low[0], high[0], color=colour, alpha=0.2, linewidth=0)
+        return
+    axes.plot(points, table, color=colour, alpha=0.35, linewidth=0.7)
+    axes.fill_between(points, low, high, color=colour, alpha=0.22, linewidth=0)
+    axes.plot(points, middle, color=colour, linewidth=2.2, label=title)
+    axes.set_xlim(0, max(float(np.max(np.asarray(line.get_xdata()))) for line in axes.lines))  # the longest curve
+
+
+def _log_scale(axes: Axes) -> None:
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    ticks = (1, 2, 5) if high < 100 * low else (1,)  # of each decade
+    axes.yaxis.set_major_locator(LogLocator(subs=ticks))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _score_limits(scores: np.ndarray) -> tuple[float, float]:
+    finite = scores[np.isfinite(scores)]
+    low, high = max(finite.min(), _LOWEST_SCORE), min(finite.max(), _HIGHEST_SCORE)
+    return (low - 0.08 if low < 0 else 0.0), high + 0.08
+
+
+def _return_limits(curves: Collection[Curve], expert_return: float, random_return: float) -> tuple[float, float]:
+    """The range of the curves, cut off at `expert_return - random_return` below random and above the expert."""
+    every = np.concatenate([_floats(curve.values).reshape(-1) for curve in curves])
+    low, high = sorted((expert_return, random_return))
+    every = np.clip([*every[np.isfinite(every)], low, high], low - (high - low), high + (high - low))
+    margin = 0.05 * np.ptp(every) or 1.0  # all returns may be equal
+    return every.min() - margin, every.max() + margin
+
+
+def _tick_label(title: str, method: Mapping[str, Any]) -> str:
+    centre, mean, low, high = _floats([method["normalized_iqm"], method["return_mean"], *method["normalized_ci95"]])
+    interval = f" [{low:.2f}, {high:.2f}]" if math.isfinite(low) and math.isfinite(high) else ""
+    return f"{title}\n{centre:.2f}{interval}\nreturn {_signed(mean)}".replace("-", "−")
+
+
+def _spread(curves: Collection[Curve]) -> str:
+    counts = sorted({_floats(curve.values).shape[1] for curve in curves})
+    seeds = " or ".join(counted(count, "seed") for count in counts)
+    return f"IQM over {seeds}, 95% interval" if counts[-1] > 1 else seeds
+
+
+def _floats(values: Any) -> np.ndarray:
+    """A float array in which JSON's null is NaN."""
+    return np.asarray(values, dtype=np.float64)
+
+
+def _signed(value: float) -> str:
+    return (f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}").replace("-", "−")

@@ -1,0 +1,143 @@
+"""The results of a comparison: the numbers of `results.json`, the table of `results.txt`, the two pictures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rlopt.agents.methods import METHODS
+from rlopt.errors import UserError
+from rlopt.imitation.demonstrations import Demonstrations
+from rlopt.logs.files import write_text_atomically
+from rlopt.logs.progress import format_seconds
+from rlopt.logs.run_folder import library_versions, to_json
+from rlopt.report import plots, statistics
+
+
+def score_summary(per_seed: np.ndarray, data: Demonstrations) -> dict[str, Any]:
+    """Returns and scores of seeds with mean returns `[S]`; scores are NaN where the expert is no better than random."""
+    try:
+        scores = statistics.normalized_score(
+            per_seed, random_return=data.random_return, expert_return=data.expert_return
+        )
+    except UserError:
+        scores = np.full(len(per_seed), np.nan)
+    return {
+        "return_per_seed": per_seed.tolist(),
+        "return_mean": float(per_seed.mean()),
+        "normalized_per_seed": scores.tolist(),
+        "normalized_iqm": statistics.iqm(scores),
+        "normalized_ci95": list(statistics.stratified_bootstrap_ci(scores)),
+    }
+
+
+def score_line(title: str, returns: np.ndarray, data: Demonstrations) -> str:
+    """One sentence for the log: return and normalised score of final returns `[S, episodes]`."""
+    summary = score_summary(returns.mean(1), data)
+    text = f"{title}: return {returns.mean():.1f} over {len(returns)} seeds"
+    if np.isfinite(summary["normalized_iqm"]):
+        worst = min(summary["normalized_per_seed"])
+        text += f", {summary['normalized_iqm']:.3f} of the expert (normalised, IQM), worst seed {worst:.3f}"
+    return text + "."
+
+
+def comparison_results(
+    stages: Mapping[str, Mapping[str, Any]],
+    *,
+    env_id: str,
+    device: str,
+    seeds: Sequence[int],
+    demonstrations: int,
+    data: Demonstrations,
+    config: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The content of `results.json` from the stages' summaries, by method: any methods of METHODS."""
+    recoveries = (stage.get("reward_recovery") for stage in stages.values())
+    return {
+        "env": env_id,
+        "device": device,
+        "seeds": list(seeds),
+        "demonstrations": demonstrations,
+        "expert_return": data.expert_return,
+        "random_return": data.random_return,
+        "methods": {
+            name: {
+                **score_summary(np.asarray(stage["returns"]).mean(1), data),
+                METHODS[name].unit: stage["history"]["x"][-1],
+                "wall_seconds": stage["wall_seconds"],
+            }
+            for name, stage in stages.items()
+        },
+        "reward_recovery": next((recovery for recovery in recoveries if recovery is not None), None),
+        "versions": library_versions(),
+        "config": dict(config),
+    }
+
+
+def results_table(results: Mapping[str, Any]) -> str:
+    """The table of `results.txt`: one row per method, and how the numbers were made."""
+    rows = [("Method", "Return", "Score (IQM)", "95% interval", "Worst seed", "Trained for", "Demos", "Wall time")]
+    for name, (title, _) in plots.appearance(results["methods"]).items():
+        entry, method = results["methods"][name], METHODS[name]
+        low, high = entry["normalized_ci95"]
+        row = (
+            title,
+            f"{entry['return_mean']:.1f}",
+            f"{entry['normalized_iqm']:.3f}",
+            f"{low:.3f} to {high:.3f}",
+            f"{min(entry['normalized_per_seed']):.3f}",
+            f"{entry[method.unit]:,} {method.unit}",
+            str(results["demonstrations"]) if method.from_demonstrations else "-",
+            format_seconds(entry["wall_seconds"]),
+        )
+        rows.append(row)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    recovery = results["reward_recovery"]
+    lines = [
+        f"{results['env']} on {results['device']}; seeds {', '.join(map(str, results['seeds']))}; "
+        f"{plots.counted(results['demonstrations'], 'demonstration')}",
+        "",
+        *("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows),
+        "",
+        f"Expert return {results['expert_return']:.1f}, random return {results['random_return']:.1f}; "
+        "score = (return - random) / (expert - random).",
+        "IQM: interquartile mean over seeds. Interval: stratified bootstrap over seeds. Frames are counted per seed.",
+        "All policies act deterministically, start from the same states and are scored on the true reward.",
+    ]
+    if not results["expert_return"] > results["random_return"]:
+        lines.append("The expert is no better than random, so the scores mean nothing: raise --expert-frames.")
+    if recovery is not None:
+        lines.append(
+            f"Learned against true reward on new episodes of the policy: Pearson correlation {recovery['pearson']:.3f}, "
+            f"standardised error {recovery['standardized_error']:.3f}."
+        )
+    return "\n".join(lines) + "\n"
+
+
+def learning_curves(stages: Mapping[str, Mapping[str, Any]]) -> dict[str, plots.Curve]:
+    """Return against frames or epochs from the stages' summaries; with epochs, the loss `{name}_loss` too."""
+    curves = {}
+    for name, stage in stages.items():
+        history, unit = stage["history"], METHODS[name].unit
+        losses = history["losses"].get(f"{name}_loss") if unit == "epochs" else None
+        loss = plots.Curve(range(1, len(losses) + 1), losses, plots.X_LABELS[unit]) if losses else None
+        curves[name] = plots.Curve(history["x"], history["returns"], plots.X_LABELS[unit], loss)
+    return curves
+
+
+def write_comparison(results: Mapping[str, Any], stages: Mapping[str, Mapping[str, Any]], directory: Path) -> None:
+    """Write `results.json`, `results.txt`, `comparison.png` and `learning_curves.png`, each whole or not at all."""
+    write_text_atomically(directory / "results.json", json.dumps(to_json(results), indent=2) + "\n")
+    write_text_atomically(directory / "results.txt", results_table(results))
+    plots.comparison_figure(results, directory / "comparison.png")
+    plots.learning_curves_figure(
+        learning_curves(stages),
+        expert_return=results["expert_return"],
+        random_return=results["random_return"],
+        env_id=results["env"],
+        path=directory / "learning_curves.png",
+    )

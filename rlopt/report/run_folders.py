@@ -1,0 +1,144 @@
+"""Run folders read back, of finished and unfinished runs: one picture and the scores of several."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rlopt.errors import UserError
+from rlopt.imitation.demonstrations import Demonstrations
+from rlopt.imitation.readers import load_demonstrations
+from rlopt.logs.run_folder import read_metrics
+from rlopt.report import plots
+from rlopt.report.results import score_summary
+
+_SEED = "return_seed"
+
+
+@dataclass(frozen=True)
+class Run:
+    """The evaluations of one training."""
+
+    method: str
+    """A name in METHODS, or any other word."""
+    env_id: str
+    unit: str
+    """What `x` counts: "frames" (per seed) or "epochs"."""
+    x: NDArray[np.float64]
+    """`[P]`, where it was evaluated."""
+    returns: Mapping[str, NDArray[np.float64]]
+    """Seed to its mean returns `[P]`."""
+    expert_data: str | None
+    """The demonstrations that it learned from, if any."""
+
+
+def read_run(folder: str | Path) -> Run:
+    """The run whose log folder this is; the method is `config["method"]` or, in older runs, the title's first word.
+
+    Raises UserError if it is not a run folder.
+    """
+    folder = Path(folder)
+    try:
+        record = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = record["config"]
+        header, *rows = read_metrics(folder / "metrics.csv") or [["frames", "return_mean"]]
+        columns = dict(zip(header, np.array(rows, dtype=float).reshape(len(rows), len(header)).T, strict=True))
+        evaluated = ~np.isnan(columns["return_mean"])
+        seeds = [name.removeprefix(_SEED) for name in header if name.startswith(_SEED)]
+        return Run(
+            method=config.get("method") or record["title"].split()[0].lower(),
+            env_id=config["env"],
+            unit=header[0],
+            x=columns[header[0]][evaluated],
+            returns={seed: columns[_SEED + seed][evaluated] for seed in seeds},
+            expert_data=config.get("expert_data"),
+        )
+    except OSError as error:
+        raise UserError(
+            f"{folder} is not a run folder, such as logs/ipmd/Pendulum-v1/2026-01-31_09-05-00: {error.strerror}."
+        ) from error
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise UserError(f"{folder} has a config.json or a metrics.csv that rlopt did not write ({error!r}).") from error
+
+
+def side_by_side(name: str, runs: Sequence[Run]) -> Run:
+    """Runs of one method as one run with all their seeds, at the points that they share.
+
+    Raises UserError if they share no point, or if they share a seed.
+    """
+    first, shared = runs[0], runs[0].x
+    returns: dict[str, NDArray[np.float64]] = {}
+    for run in runs:
+        shared = np.intersect1d(shared, run.x)
+        if twice := returns.keys() & run.returns.keys():
+            raise UserError(
+                f"Two runs of {name} have seed {min(twice)}: give one of them another name, as in other=FOLDER."
+            )
+        returns.update(run.returns)
+    if not len(shared):
+        raise UserError(f"The runs of {name} have no evaluation at a common point yet.")
+    kept = {seed: values[np.isin(run.x, shared)] for run in runs for seed, values in run.returns.items()}
+    return replace(first, x=shared, returns=kept)
+
+
+def plot_runs(
+    folders: Sequence[str], path: str | Path, *, expert_data: str | Path | None = None, frames: int | None = None
+) -> dict[str, dict[str, Any]]:
+    """Draw the learning curves of runs on one environment, and return the scores at the last evaluation of each.
+
+    Args:
+        folders: run folders, or `name=folder`. Folders with the same name (by default the method's) become one curve
+            over all their seeds.
+        path: the PNG. If any run counts frames, a run that counts epochs is drawn as a level line at its last return.
+        expert_data: demonstrations whose expert has score 1 and whose random policy 0; by default those of the runs.
+        frames: leave out evaluations after the first one at or after this many frames.
+
+    Returns:
+        By name: "frames" or "epochs", and the returns and scores of `score_summary`.
+
+    Raises:
+        UserError: a folder is not a run folder, the environments differ, or no expert is known.
+    """
+    named: dict[str, list[Run]] = {}
+    for word in folders:
+        name, _, folder = ("", "", word) if Path(word).exists() else word.partition("=")
+        run = read_run(folder or word)
+        named.setdefault(name or run.method, []).append(run)
+    every = [run for group in named.values() for run in group]
+    env_ids = sorted({run.env_id for run in every})
+    if len(env_ids) != 1:
+        raise UserError(f"All runs must be of one environment: these are of {', '.join(env_ids)}.")
+    data = _expert(every, expert_data)
+
+    curves, standing = {}, {}
+    online = any(run.unit == "frames" for run in every)
+    for name, group in named.items():
+        run = side_by_side(name, group)
+        points = slice(None)
+        if run.unit == "frames" and frames is not None:
+            points = slice(int(np.searchsorted(run.x, frames)) + 1)
+        elif run.unit == "epochs" and online:
+            points = slice(-1, None)
+        x, values = run.x[points], np.stack(list(run.returns.values()), axis=1)[points]  # [P], [P, S]
+        curves[name] = plots.Curve(x, values, plots.X_LABELS["frames" if online else "epochs"])
+        standing[name] = {run.unit: int(x[-1]), **score_summary(values[-1], data)}
+    plots.learning_curves_figure(
+        curves, expert_return=data.expert_return, random_return=data.random_return, env_id=env_ids[0], path=path
+    )
+    return standing
+
+
+def _expert(runs: Sequence[Run], expert_data: str | Path | None) -> Demonstrations:
+    """The demonstrations whose expert the runs are measured by."""
+    paths = {run.expert_data for run in runs if run.expert_data is not None}
+    if expert_data is None and len(paths) != 1:
+        raise UserError(
+            f"These runs learned from {', '.join(sorted(paths)) or 'no demonstrations'}: name the expert with --expert-data."
+        )
+    return load_demonstrations(expert_data or paths.pop())

@@ -1,0 +1,214 @@
+"""Evaluation: deterministic policies, true reward, the same start states for everyone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rlopt.agents.common import Policy
+from rlopt.envs.spec import EnvSpec, as_spec
+from rlopt.errors import UserError
+
+EVALUATION_SEED = 1_000_000
+"""First reset seed of evaluation episodes, away from any training seed."""
+LONGEST_EPISODE = 100_000
+"""Steps after which an episode is taken for endless."""
+
+ObservationToAction = Callable[[Tensor], Tensor]
+"""Observations `[S, B, O]` -> actions `[S, B, A]` in [-1, 1]."""
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One whole episode of n steps, float32 (flags bool), actions in [-1, 1]."""
+
+    observation: np.ndarray  # [n, O]
+    action: np.ndarray  # [n, A]
+    next_observation: np.ndarray  # [n, O]
+    reward: np.ndarray  # [n]
+    terminated: np.ndarray  # [n]
+    truncated: np.ndarray  # [n]
+
+    @property
+    def undiscounted_return(self) -> float:
+        """The sum of rewards."""
+        return float(self.reward.sum(dtype=np.float64))
+
+
+class Evaluator:
+    """Plays whole episodes for S seeds; keeps its S*P environments, because making them costs more than resetting them.
+
+    Evaluation is paired: episode j of every seed, method and call starts from reset seed `first_reset_seed + j`.
+
+    Args:
+        env: an id or a spec.
+        num_seeds: S.
+        episodes: P per seed.
+        first_reset_seed: of the list of start states.
+        device: where the policy lives.
+    """
+
+    def __init__(
+        self,
+        env: str | EnvSpec,
+        *,
+        num_seeds: int = 1,
+        episodes: int = 20,
+        first_reset_seed: int = EVALUATION_SEED,
+        device: torch.device | str = "cpu",
+    ):
+        self.spec = as_spec(env)
+        self.num_seeds, self.episodes = num_seeds, episodes
+        self.reset_seeds = [first_reset_seed + j for j in range(episodes)] * num_seeds  # seed-major
+        self.device = torch.device(device)
+        self.envs = [self.spec.make() for _ in self.reset_seeds]
+
+    def __call__(self, policy: ObservationToAction) -> np.ndarray:
+        """Undiscounted true returns `[S, P]` of a policy."""
+        returns = np.zeros(len(self.envs))
+        for step in self._play(policy):
+            returns[step.running] += step.reward
+        return returns.reshape(self.num_seeds, self.episodes)
+
+    def record(self, policy: ObservationToAction) -> list[list[Episode]]:
+        """The same episodes with all their transitions: a list of P per seed."""
+        rows: list[list[tuple]] = [[] for _ in self.envs]
+        for step in self._play(policy):
+            columns = (
+                step.observation,
+                step.action,
+                step.next_observation,
+                step.reward,
+                step.terminated,
+                step.truncated,
+            )
+            for index, *row in zip(step.running, *columns, strict=True):
+                rows[index].append(tuple(row))
+        kinds = (np.float32, np.float32, np.float32, np.float32, np.bool_, np.bool_)
+        episodes = [
+            Episode(*(np.asarray(column, kind) for column, kind in zip(zip(*row, strict=True), kinds, strict=True)))
+            for row in rows
+        ]
+        return [episodes[i : i + self.episodes] for i in range(0, len(episodes), self.episodes)]
+
+    def close(self) -> None:
+        """Close the environments."""
+        for env in self.envs:
+            env.close()
+
+    def _play(self, policy: ObservationToAction) -> Iterator[_Step]:
+        """Step every unfinished episode, until none is left. Raises UserError if one goes on for ever."""
+        pairs = zip(self.envs, self.reset_seeds, strict=True)
+        observation = np.stack([env.reset(seed=seed)[0] for env, seed in pairs]).astype(np.float32)
+        running = np.arange(len(self.envs))
+        for _ in range(LONGEST_EPISODE):
+            stacked = torch.from_numpy(observation).to(self.device).view(self.num_seeds, self.episodes, -1)
+            action = policy(stacked).flatten(0, 1).cpu().numpy()  # finished episodes get one, too, and do not use it
+            outcomes = [self.envs[i].step(self.spec.to_env_units(action[i])) for i in running]
+            next_observation, reward, terminated, truncated, _ = zip(*outcomes, strict=True)
+            step = _Step(
+                running,
+                observation[running],
+                action[running],
+                np.asarray(next_observation, np.float32),
+                np.asarray(reward, np.float64),
+                np.asarray(terminated, bool),
+                np.asarray(truncated, bool),
+            )
+            yield step
+            observation[running] = step.next_observation
+            running = running[~(step.terminated | step.truncated)]
+            if not len(running):
+                return
+        raise UserError(
+            f"An episode of {self.spec.env_id} did not end within {LONGEST_EPISODE:,} steps: "
+            "register the environment with max_episode_steps."
+        )
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One step of the episodes that are not over, `[n, .]`."""
+
+    running: np.ndarray
+    observation: np.ndarray
+    action: np.ndarray
+    next_observation: np.ndarray
+    reward: np.ndarray
+    terminated: np.ndarray
+    truncated: np.ndarray
+
+
+class BestPolicies:
+    """The policies of S seeds, each as it was at its best evaluation: the last one of a training may be a bad one."""
+
+    def __init__(self, policy: Policy, num_seeds: int):
+        self.actor = deepcopy(policy.actor).requires_grad_(False)
+        self.policy = Policy(self.actor)
+        self.returns = torch.full((num_seeds,), -math.inf)
+
+    @torch.no_grad()
+    def consider(self, policy: Policy, returns: np.ndarray) -> None:
+        """Take the policies of those seeds whose mean of `returns` `[S, episodes]` is their best so far."""
+        means = torch.from_numpy(returns.mean(1))
+        better = torch.nonzero(means > self.returns).flatten()
+        self.returns[better] = means[better].float()
+        for own, new in zip(self.actor.parameters(), policy.actor.parameters(), strict=True):
+            own[better] = new[better]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Policies and returns."""
+        return {"actor": self.actor.state_dict(), "returns": self.returns}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` returned."""
+        self.actor.load_state_dict(state["actor"])
+        self.returns.copy_(state["returns"])
+
+
+def evaluate(
+    policy: ObservationToAction,
+    env: str | EnvSpec,
+    *,
+    num_seeds: int = 1,
+    episodes: int = 20,
+    device: torch.device | str = "cpu",
+) -> np.ndarray:
+    """Undiscounted true returns `[S, P]` of deterministic policies, from the common list of start states."""
+    evaluator = Evaluator(env, num_seeds=num_seeds, episodes=episodes, device=device)
+    try:
+        return evaluator(policy)
+    finally:
+        evaluator.close()
+
+
+def random_policy(action_size: int, seed: int = EVALUATION_SEED) -> ObservationToAction:
+    """Uniformly random actions in [-1, 1]."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def act(observation: Tensor) -> Tensor:
+        return torch.rand(*observation.shape[:-1], action_size, generator=generator).mul_(2).sub_(1)
+
+    return act
+
+
+def sampling_policy(policy: Policy, seed: int) -> ObservationToAction:
+    """The same policies, acting at random as in training."""
+    generator = torch.Generator(next(policy.actor.parameters()).device).manual_seed(seed)
+    return lambda observation: policy(observation, generator)
+
+
+def select_policy(policy: ObservationToAction, index: int, num_seeds: int) -> ObservationToAction:
+    """The policy of seed `index` alone, as a policy of one seed: `[1, B, O]` -> `[1, B, A]`."""
+
+    def act(observation: Tensor) -> Tensor:
+        return policy(observation.expand(num_seeds, -1, -1))[index : index + 1]
+
+    return act

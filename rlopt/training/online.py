@@ -1,0 +1,139 @@
+"""The online loop: environment -> collector -> replay buffer -> update -> policy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from rlopt.agents.agent import Agent, ExpertSource, check_expert
+from rlopt.config import TrainingConfig
+from rlopt.envs.spec import EnvSpec, as_spec
+from rlopt.errors import UserError
+from rlopt.logs.run_log import RunLog
+from rlopt.training.collectors import BehaviorPolicy, make_collector
+from rlopt.training.devices import arithmetic_for
+from rlopt.training.evaluation import BestPolicies, Evaluator
+from rlopt.training.monitor import History, Monitor
+from rlopt.training.replay import SeedReplayBuffer
+from rlopt.training.update_runner import UpdateRunner
+
+
+def train_online(
+    agent: Agent,
+    env: str | EnvSpec,
+    config: TrainingConfig,
+    expert: ExpertSource | None = None,
+    *,
+    evaluator: Evaluator | None = None,
+    best: BestPolicies | None = None,
+    log: RunLog | None = None,
+    checkpoint: Path | None = None,
+    resume: Path | None = None,
+) -> History:
+    """Train an agent on an environment for `config.frames` frames per seed, rounded up to whole collector batches.
+
+    Args:
+        agent: of `config.num_seeds` seeds.
+        env: a gymnasium id or a spec.
+        config: the loop's settings.
+        expert: the demonstrations, for an agent that needs them; by default those of its `set_expert_buffer`.
+        evaluator: plays the evaluations; by default one of `config.eval_episodes` episodes per seed.
+        best: gets the policies of every evaluation.
+        log: where progress and metrics go; None: nowhere.
+        checkpoint: file that is written at even intervals and when training is interrupted.
+        resume: a checkpoint to go on from.
+
+    Raises:
+        NotFiniteError: a loss became NaN or infinite; the last good checkpoint is kept.
+    """
+    spec = as_spec(env)
+    expert = _fit_to_expert(agent, expert)
+    replay = SeedReplayBuffer(
+        min(config.buffer_size, config.frames + config.frames_per_batch),
+        *spec.sizes,
+        num_seeds=agent.num_seeds,
+        seed=config.seed,
+        device=agent.device,
+    )
+    owned = None
+    if evaluator is None:
+        evaluator = owned = Evaluator(
+            spec, num_seeds=agent.num_seeds, episodes=config.eval_episodes, device=agent.device
+        )
+    monitor = Monitor(
+        agent,
+        unit="frames",
+        total=config.frames,
+        seeds=config.seeds,
+        evaluator=evaluator,
+        eval_points=config.eval_points,
+        checkpoint_points=config.checkpoint_points,
+        best=best,
+        log=log,
+        checkpoint=checkpoint,
+        parts={"replay": replay},
+    )
+    frames = 0 if resume is None else monitor.restore(resume)
+    compiled = config.compiles(agent.device.type)
+    update = UpdateRunner(agent, cuda_graph=config.cuda_graph, compiled=compiled)
+    if log is not None and compiled:
+        log.info("Updates are compiled at the first one, which takes up to a minute (--no-compile leaves it out).")
+    torch.manual_seed(config.seed + frames)  # the random warm-up's actions
+    seeds = [seed + frames for seed in config.seeds]
+    behavior = BehaviorPolicy(agent.actor, agent.num_seeds, seeds[0])
+    collector = make_collector(
+        spec,
+        behavior,
+        seeds=seeds,
+        num_envs=config.num_envs,
+        steps_per_batch=config.steps_per_batch,
+        random_frames=max(0, config.warmup_frames - frames),
+        env_workers=config.env_workers,
+    )
+    updates_due = 0.0
+    with arithmetic_for(agent):
+        monitor.start(evaluated=config.warmup_frames)  # before the first update there is nothing to evaluate
+        try:
+            if resume is not None:
+                monitor.report(frames)  # an evaluation that was interrupted is made up for
+            while frames < config.frames:
+                replay.extend(collector.next())
+                frames += config.frames_per_batch
+                metrics = None
+                if frames >= config.warmup_frames:
+                    updates_due += config.frames_per_batch * config.updates_per_frame
+                if updates_due >= 1:
+                    num_updates, updates_due = int(updates_due), updates_due % 1
+                    share = config.learning_rate_share(frames - config.frames_per_batch)
+                    for optimizer in agent.optimizers:
+                        optimizer.scale_learning_rate(share)
+                    behavior.refresh()  # a GPU's updates run while these policies gather the next batch
+                    batches = replay.sample(
+                        num_updates, agent.config.batch_size, getattr(agent.config, "recent_ratio", 0.0)
+                    )
+                    experts = None
+                    if expert is not None and agent.expert_batch_size:
+                        experts = expert.sample_packed(num_updates, agent.num_seeds, agent.expert_batch_size)
+                        experts = experts.to(agent.device)
+                    metrics = update(batches, experts)
+                monitor.report(frames, metrics)
+        except KeyboardInterrupt:
+            monitor.save()
+            raise
+        finally:
+            collector.shutdown()
+            if owned is not None:
+                owned.close()
+    return monitor.history
+
+
+def _fit_to_expert(agent: Agent, expert: ExpertSource | None) -> ExpertSource | None:
+    """The demonstrations, checked, and the agent's standardisers fitted to them."""
+    expert = expert if expert is not None else getattr(agent, "expert_buffer", None)
+    if expert is not None:
+        check_expert(agent, expert)
+        agent.fit_standardizers(*expert.observation_statistics())
+    elif agent.expert_batch_size:
+        raise UserError(f"{type(agent).__name__} needs demonstrations: train_online(agent, env, config, expert).")
+    return expert

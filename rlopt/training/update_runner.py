@@ -1,0 +1,186 @@
+"""The updates of a collector batch: one after the other, compiled if asked for, and on CUDA as one captured graph."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._dynamo.config import patch as dynamo_settings
+from torch._dynamo.exc import TorchDynamoException
+
+from rlopt.agents.agent import Agent, Metrics
+from rlopt.transition import Transition
+
+_COMPARED_UPDATES = 4
+"""Compiled updates are compared with plain ones so early: rounding differs, and training amplifies that soon."""
+_GRAPH_TOLERANCE = 0.01
+"""How far off, as a share of the way that the loop moved a tensor, a graph may end. It was off by nothing after 64 updates."""
+_COMPILED_TOLERANCE = {"float32": 0.03, "tf32": 0.3, "bfloat16": 0.6}
+"""How far off compiled updates may end, by precision. Four were off by 0.0005 (float32) and 0.006 to 0.32 (bfloat16: most after
+long training, when Adam's moments hardly move); updates that drew other noise were off by 1 to 1.4."""
+
+_CUDA_OPTIONS: dict[str, Any] = {
+    "loop_ordering_after_fusion": False,  # PyTorch 2.11 fails in it: github.com/pytorch/pytorch/issues/176591
+    "split_reductions": False,  # sums over a batch are short, and a second kernel for them costs more than it gains
+}
+"""For `torch.compile` on a GPU."""
+
+
+def compile_update(agent: Agent) -> Callable[..., Metrics]:
+    """`agent.update` with its gradients and Adam's steps in one piece of compiled code; the first call compiles it."""
+    torch.compiler.reset()  # an earlier agent's code is not wanted, and there is a limit to how much is kept
+    return torch.compile(agent.update, options=_CUDA_OPTIONS if agent.device.type == "cuda" else None)
+
+
+@dynamo_settings(trace_autograd_ops=True)
+def update_all(
+    agent: Agent, packed: Tensor, experts: Tensor | None, update: Callable[..., Metrics] | None = None
+) -> Metrics:
+    """Update once with each batch of `packed` `[U, S, B, D]` and, for an agent that needs them, of `experts`.
+
+    `update` stands in for `agent.update` where it is given. Returns what the last update reported.
+    """
+    update = update or agent.update
+    sides = [packed] if experts is None else [packed, experts]
+    metrics: Metrics = {}
+    for batches in zip(*sides, strict=True):
+        metrics = update(*(Transition.unpack(b, agent.observation_size, agent.action_size) for b in batches))
+    return metrics
+
+
+class UpdateRunner:
+    """All updates of a collector batch, in the quickest way that does what the plain loop does.
+
+    The first call looks for it: from the same state, with the same data and noise, compiled updates are compared with
+    plain ones, and a captured graph with the loop that it captured. What disagrees, or does not work on this machine, is not
+    used, with a warning.
+
+    Args:
+        agent: its update may not synchronise, branch on data or move tensors.
+        cuda_graph: on CUDA, capture the loop as one graph: the processor launches once and goes on stepping environments.
+        compiled: fuse each update's small operations with `torch.compile`, which takes up to a minute.
+    """
+
+    def __init__(self, agent: Agent, *, cuda_graph: bool = True, compiled: bool = False):
+        self.agent = agent
+        self.update: Callable[..., Metrics] = agent.update
+        self.graph: CapturedLoop | None = None
+        self.compiled, self.cuda_graph = compiled, cuda_graph and agent.device.type == "cuda"
+        self.searching = self.compiled or self.cuda_graph
+
+    def __call__(self, packed: Tensor, experts: Tensor | None = None) -> Metrics:
+        """Update with each of `packed` `[U, S, B, D]` and of `experts`; a graph's report is overwritten by the next call."""
+        if self.searching:
+            self.searching = False
+            return self._first_call(packed, experts)
+        if self.graph is not None and self.graph.takes(packed):
+            return self.graph(packed, experts)
+        return update_all(self.agent, packed, experts, self.update)
+
+    def _first_call(self, packed: Tensor, experts: Tensor | None) -> Metrics:
+        before = deepcopy(self.agent.state_dict())
+        if self.compiled:
+            self._compile(before, *_first_batches(packed, experts, _COMPARED_UPDATES))
+        metrics = update_all(self.agent, packed, experts, self.update)
+        if self.cuda_graph:
+            self._capture(before, packed, experts)
+        return metrics
+
+    def _compile(self, before: dict[str, Any], packed: Tensor, experts: Tensor | None) -> None:
+        """Take compiled updates if they do what plain ones do; the agent stays as it was."""
+        update = compile_update(self.agent)
+        try:
+            with warnings.catch_warnings():
+                # --matmul-precision is the user's choice
+                warnings.filterwarnings("ignore", "TensorFloat32 tensor cores")
+                update_all(self.agent, packed, experts, update)
+            quick = deepcopy(self.agent.state_dict())
+            self.agent.load_state_dict(before)
+            update_all(self.agent, packed, experts)
+            off = disagreement(before, self.agent.state_dict(), quick)
+            if off <= _COMPILED_TOLERANCE[getattr(self.agent.config, "matmul_precision", "float32")]:
+                self.update = update
+            else:
+                _warn(f"Compiled updates and plain ones disagree (by {off:.0%}): the plain ones are used.")
+        except TorchDynamoException as error:
+            reason = str(error).strip().splitlines()[0].rstrip(":. ")
+            _warn(f"torch.compile does not work on this machine: {reason}. Training goes on without it.")
+        finally:
+            self.agent.load_state_dict(before)
+
+    def _capture(self, before: dict[str, Any], packed: Tensor, experts: Tensor | None) -> None:
+        """Take a graph of the loop that just ran if it ends where the loop did; the agent stays there."""
+        looped = deepcopy(self.agent.state_dict())
+        graph = CapturedLoop(self.agent, packed, experts, self.update)
+        self.agent.load_state_dict(before)
+        graph(packed, experts)
+        off = disagreement(before, looped, self.agent.state_dict())
+        if off <= _GRAPH_TOLERANCE:
+            self.graph = graph
+        else:
+            _warn(f"The CUDA graph and the loop disagree (by {off:.1%}): the loop is used.")
+        self.agent.load_state_dict(looped)
+
+
+class CapturedLoop:
+    """A CUDA graph of `update_all` on batches like those given. Capturing leaves the agent changed."""
+
+    def __init__(self, agent: Agent, packed: Tensor, experts: Tensor | None, update: Callable[..., Metrics]):
+        self.packed, self.experts = packed.clone(), None if experts is None else experts.clone()
+        # what a graph captures must have run before, on a stream that is not the default one
+        stream = torch.cuda.Stream(agent.device)
+        stream.wait_stream(torch.cuda.current_stream(agent.device))
+        with torch.cuda.stream(stream):
+            update_all(agent, *_first_batches(packed, experts, 2), update)
+        torch.cuda.current_stream(agent.device).wait_stream(stream)
+        self.graph = torch.cuda.CUDAGraph()
+        for generator in agent.generators:
+            self.graph.register_generator_state(generator)
+        with torch.cuda.graph(self.graph):
+            self.metrics = update_all(agent, self.packed, self.experts, update)
+
+    def takes(self, packed: Tensor) -> bool:
+        """Whether these batches are as many and as large as the captured ones."""
+        return packed.shape == self.packed.shape
+
+    def __call__(self, packed: Tensor, experts: Tensor | None) -> Metrics:
+        """Replay on these batches; returns the last update's report, in tensors that the next call overwrites."""
+        self.packed.copy_(packed)
+        if self.experts is not None and experts is not None:
+            self.experts.copy_(experts)
+        self.graph.replay()
+        return self.metrics
+
+
+def _first_batches(packed: Tensor, experts: Tensor | None, count: int) -> tuple[Tensor, Tensor | None]:
+    return packed[:count], None if experts is None else experts[:count]
+
+
+def _warn(message: str) -> None:
+    logging.getLogger("rlopt").warning(message)
+
+
+def disagreement(before: Any, expected: Any, actual: Any) -> float:
+    """How far two trainings from the same state ended apart: the largest |actual - expected| / |expected - before| of a tensor.
+
+    All three are state dicts. A tensor that should have stayed and moved is infinitely far off.
+    """
+    shares = []
+    for start, right, given in zip(_tensors(before), _tensors(expected), _tensors(actual), strict=True):
+        apart, moved = (given - right).norm(), (right - start).norm()
+        shares.append(torch.where(apart == 0, 0.0, apart / moved))
+    return torch.stack(shares).max().item()  # NaN if there is one
+
+
+def _tensors(state: Any) -> list[Tensor]:
+    """The floating-point tensors of a state dict, in order."""
+    if isinstance(state, dict):
+        return [t for value in state.values() for t in _tensors(value)]
+    if isinstance(state, list):
+        return [t for value in state for t in _tensors(value)]
+    return [state] if isinstance(state, Tensor) and state.is_floating_point() else []

@@ -1,0 +1,87 @@
+"""The log of a run: messages, failures, and its sinks."""
+
+import re
+
+import pytest
+
+from rlopt.errors import UserError
+
+from .shared import open_log, read_rows
+
+
+def test_log_lines_are_stamped_and_on_the_console(tmp_path, capsys):
+    with open_log(tmp_path) as log:
+        log.info("collecting [bold] 50 episodes")
+        log.warning("no CUDA device: using the CPU")
+    lines = (tmp_path / "rlopt.log").read_text().splitlines()
+    stamp = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
+    assert re.fullmatch(rf"{stamp} INFO    collecting \[bold\] 50 episodes", lines[0])
+    assert re.fullmatch(rf"{stamp} WARNING no CUDA device: using the CPU", lines[1])
+    assert capsys.readouterr().err == "collecting [bold] 50 episodes\nwarning: no CUDA device: using the CPU\n"
+
+
+def test_an_exception_is_logged_and_not_swallowed(tmp_path):
+    with pytest.raises(RuntimeError, match="diverged"), open_log(tmp_path):
+        raise RuntimeError("diverged")
+    assert "ERROR   stopped by RuntimeError: diverged" in (tmp_path / "rlopt.log").read_text()
+
+
+def test_close_twice_is_harmless(tmp_path):
+    log = open_log(tmp_path)
+    log.close()
+    log.close()
+
+
+def test_an_unwritable_folder_is_a_user_error_at_the_start(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match="Cannot write to"):
+        open_log(tmp_path / "file" / "run")
+
+
+class Recorder:
+    """A sink that a caller adds."""
+
+    def __init__(self, error=None):
+        self.rows, self.closed, self.error = [], [], error
+
+    def log(self, row):
+        self.rows.append(list(row.items()))
+
+    def close(self, failed):
+        self.closed.append(failed)
+        if self.error is not None:
+            raise self.error
+
+
+def test_every_sink_gets_the_rows_in_one_order_and_is_closed_once(tmp_path):
+    recorder = Recorder()
+    with open_log(tmp_path) as log:
+        log.sinks.append(recorder)
+        log.metrics({"frames": 1, "loss": 2})
+        log.metrics({"loss": 4, "frames": 3})
+        with pytest.raises(ValueError, match="unexpected"):
+            log.metrics({"loss": 4, "frames": 3, "other": 1})
+        log.close()
+    assert recorder.rows == [[("frames", 1.0), ("loss", 2.0)], [("frames", 3.0), ("loss", 4.0)]]
+    assert recorder.closed == [False]
+    assert read_rows(tmp_path) == [["frames", "loss"], ["1", "2"], ["3", "4"]]
+
+
+def test_sinks_hear_of_a_failure(tmp_path):
+    recorder, log = Recorder(), open_log(tmp_path)
+    log.sinks.append(recorder)
+    with pytest.raises(RuntimeError), log:
+        raise RuntimeError
+    assert recorder.closed == [True]
+
+
+def test_a_sink_that_cannot_be_closed_leaves_none_open(tmp_path):
+    log = open_log(tmp_path)
+    first, second = Recorder(), Recorder(OSError("gone"))
+    log.sinks += [first, second]
+    with pytest.raises(OSError, match="gone"):
+        log.close()
+    log.close()
+    assert first.closed == second.closed == [False]
+    with pytest.raises(ValueError, match="closed file"):
+        log.metrics({"frames": 1})

@@ -1,0 +1,134 @@
+"""The numbers, the table and the curves of a comparison, for any methods of the table."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from rlopt.agents.methods import METHODS
+from rlopt.imitation.demonstrations import Demonstrations
+from rlopt.report.results import comparison_results, learning_curves, results_table, write_comparison
+
+
+@pytest.fixture(autouse=True)
+def third_party(monkeypatch):
+    """Two methods that the library does not know: one that counts frames, one that counts epochs."""
+    monkeypatch.setitem(METHODS, "gail", replace(METHODS["ipmd"], name="gail", title="GAIL"))
+    monkeypatch.setitem(METHODS, "dagger", replace(METHODS["bc"], name="dagger", title="DAgger"))
+
+
+def demonstrations(expert_return=100.0):
+    return Demonstrations(
+        env_id="Pendulum-v1",
+        observation=torch.zeros(2, 3),
+        action=torch.zeros(2, 1),
+        next_observation=torch.zeros(2, 3),
+        reward=torch.zeros(2),
+        terminated=torch.zeros(2, dtype=torch.bool),
+        truncated=torch.tensor([False, True]),
+        episode_lengths=torch.tensor([2]),
+        action_low=-torch.ones(1),
+        action_high=torch.ones(1),
+        expert_return=expert_return,
+        random_return=0.0,
+    )
+
+
+def stage(unit="frames", recovery=None, losses=None):
+    """A stage's summary: two seeds that end at returns of 80 and 60."""
+    history = {"unit": unit, "x": [5, 10], "returns": [[10.0, 20.0], [80.0, 60.0]], "losses": losses or {}}
+    return {
+        "returns": [[90.0, 70.0], [60.0, 60.0]],
+        "history": history,
+        "wall_seconds": 61.0,
+        "reward_recovery": recovery,
+    }
+
+
+def results(stages, **data):
+    return comparison_results(
+        stages,
+        env_id="Pendulum-v1",
+        device="cpu",
+        seeds=[42, 43],
+        demonstrations=5,
+        data=demonstrations(**data),
+        config={"a": 1},
+    )
+
+
+RECOVERY = {"pearson": 0.875, "standardized_error": 0.5}
+
+
+def test_the_keys_of_the_design():
+    found = results({"sac": stage(), "ipmd": stage(recovery=RECOVERY), "bc": stage("epochs")})
+    assert list(found) == [
+        *("env", "device", "seeds", "demonstrations", "expert_return", "random_return"),
+        *("methods", "reward_recovery", "versions", "config"),
+    ]
+    assert found["reward_recovery"] == RECOVERY
+    common = ["return_per_seed", "return_mean", "normalized_per_seed", "normalized_iqm", "normalized_ci95"]
+    units = {"sac": "frames", "ipmd": "frames", "bc": "epochs"}
+    for name, unit in units.items():
+        assert list(found["methods"][name]) == [*common, unit, "wall_seconds"]
+        assert found["methods"][name][unit] == 10
+    assert found["methods"]["bc"]["return_per_seed"] == [80.0, 60.0]
+    assert found["methods"]["bc"]["normalized_per_seed"] == pytest.approx([0.8, 0.6])
+
+
+def test_reward_recovery_is_of_whichever_stage_has_one():
+    assert results({"bc": stage("epochs"), "gail": stage(recovery=RECOVERY)})["reward_recovery"] == RECOVERY
+    assert results({"sac": stage(), "bc": stage("epochs")})["reward_recovery"] is None
+
+
+def test_the_table_has_a_row_per_method_in_the_order_of_methods():
+    stages = {"dagger": stage("epochs"), "gail": stage(recovery=RECOVERY), "sac": stage()}
+    title, _, header, *rows = results_table(results(stages)).splitlines()
+    assert title == "Pendulum-v1 on cpu; seeds 42, 43; 5 demonstrations"
+    assert header == "Method  Return  Score (IQM)  95% interval    Worst seed  Trained for  Demos  Wall time"
+    cells = "70.0    0.700        0.600 to 0.800  0.600       "
+    assert rows[:4] == [
+        f"SAC     {cells}10 frames    -      1:01",
+        f"GAIL    {cells}10 frames    5      1:01",
+        f"DAgger  {cells}10 epochs    5      1:01",
+        "",
+    ]
+    assert "Pearson correlation 0.875, standardised error 0.500" in rows[-1]
+
+
+def test_an_expert_no_better_than_random_is_named_in_the_table():
+    table = results_table(results({"bc": stage("epochs")}, expert_return=0.0))
+    assert "The expert is no better than random, so the scores mean nothing: raise --expert-frames." in table
+    assert "Pearson" not in table
+
+
+def test_methods_that_count_epochs_have_their_loss_beside_their_returns():
+    curves = learning_curves(
+        {
+            "gail": stage(losses={"gail_loss": [[1.0, 2.0]] * 2}),
+            "bc": stage("epochs", losses={"bc_loss": [[3.0, 4.0]] * 10}),
+            "dagger": stage("epochs", losses={"dagger_loss": [[1.0, 2.0]] * 10, "another_loss": [[5.0, 6.0]] * 10}),
+        }
+    )
+    assert [curve.x_label for curve in curves.values()] == ["Frames per seed", "Epochs", "Epochs"]
+    assert curves["gail"].loss is None
+    assert curves["dagger"].loss.values == [[1.0, 2.0]] * 10
+    assert list(curves["bc"].loss.x) == list(range(1, 11))
+    assert curves["bc"].loss.values == [[3.0, 4.0]] * 10
+    assert (curves["bc"].x, curves["bc"].values) == ([5, 10], [[10.0, 20.0], [80.0, 60.0]])
+
+
+def test_a_method_without_a_loss_of_its_name_has_no_loss_panel():
+    curves = learning_curves({"bc": stage("epochs", losses={"another_loss": [[1.0, 2.0]] * 10})})
+    assert curves["bc"].loss is None
+
+
+def test_four_files_are_written(tmp_path):
+    stages = {"gail": stage(), "dagger": stage("epochs", losses={"dagger_loss": [[3.0, 4.0]] * 10})}
+    found = results(stages)
+    write_comparison(found, stages, tmp_path)
+    names = {"results.json", "results.txt", "comparison.png", "learning_curves.png"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+    assert json.loads((tmp_path / "results.json").read_text())["methods"].keys() == {"gail", "dagger"}
+    assert (tmp_path / "results.txt").read_text() == results_table(found)
