@@ -1,7 +1,5 @@
 """Dataclasses of settings that check themselves: types from the annotations, ranges from the class."""
 
-from __future__ import annotations
-
 from types import UnionType
 from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 

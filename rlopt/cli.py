@@ -3,8 +3,6 @@
 Nothing heavy is imported here: `--help` and a wrong flag answer at once.
 """
 
-from __future__ import annotations
-
 import argparse
 import ast
 import inspect
@@ -30,23 +28,36 @@ _FIRST = (
 )
 _OTHER_NAMES = {
     "learning_rate": ("lr",),
-    "hidden_sizes": ("hidden-size",),
     "show_progress": ("progress",),
     **{new: (old.replace("_", "-"),) for old, new in RENAMED.items()},
 }
 """Further names of a field's flag."""
 
 
-class _HiddenSizes(argparse.Action):
-    """`--hidden-sizes 64 32` is two layers of these widths, `--hidden-size 64` two of one width."""
+class _Tuple(argparse.Action):
+    """Stores a tuple in place of a list."""
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
-        setattr(namespace, self.dest, tuple(values) * (2 if option_string == "--hidden-size" else 1))
+        setattr(namespace, self.dest, tuple(values))
+
+
+def width(text: str) -> tuple[int, int]:
+    """`--hidden-size 64`: two hidden layers of this width."""
+    return int(text), int(text)
+
+
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Tells the defaults that a flag's help does not tell, but not that a flag that is not given is None or False."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        told = action.default is None or action.default is False or "(default: " in (action.help or "")
+        return action.help if told else super()._get_help_string(action)
 
 
 def make_parser(description: str | None, arguments: str = "") -> argparse.ArgumentParser:
     """A parser without flags; `arguments` are the positional ones, for its usage line."""
-    return argparse.ArgumentParser(description=description, usage=f"%(prog)s {arguments} [flags]")
+    usage = f"%(prog)s {arguments} [flags]"
+    return argparse.ArgumentParser(description=description, usage=usage, formatter_class=_HelpFormatter)
 
 
 @cache
@@ -91,6 +102,9 @@ def add_config_flags(
                 default=defaults.get(field.name),
                 **_argument(hints[field.name]),
             )
+            if field.name == "hidden_sizes":
+                text = "Width of two hidden layers"
+                parser.add_argument("--hidden-size", dest=field.name, type=width, metavar="WIDTH", help=text)
 
 
 def _help(text: str, default: Any) -> str:
@@ -110,7 +124,7 @@ def _argument(hint: Any) -> dict[str, Any]:
     if get_origin(kind) is Literal:
         return {"choices": get_args(kind)}
     if get_origin(kind) is tuple:
-        return {"action": _HiddenSizes, "type": get_args(kind)[0], "nargs": "+", "metavar": "WIDTH"}
+        return {"action": _Tuple, "type": get_args(kind)[0], "nargs": "+", "metavar": "WIDTH"}
     return {"type": kind, "metavar": {int: "N", float: "X"}.get(kind)}
 
 

@@ -3,8 +3,6 @@
 This module imports nothing heavy: command lines are read before torch is loaded.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Files of earlier versions: the names that settings and states had in them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,11 +24,18 @@ _REWARD = {
 }
 
 
+def rename_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """An agent's or a loop's settings under today's names."""
+    return {RENAMED.get(name, name): value for name, value in settings.items() if name not in _REMOVED}
+
+
 def upgrade_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """An agent's or a loop's settings under today's names, without options that had no effect."""
-    new = {RENAMED.get(name, name): value for name, value in settings.items() if name not in _REMOVED}
+    """An agent's settings under today's names, without options that had no effect."""
+    new = rename_settings(settings)
     if settings.get("freeze_reward") or settings.get("use_environment_reward"):
         new |= {"expert_ratio": 0.0, "recent_ratio": 0.0, "expert_bound": False}
+    if settings.get("use_environment_reward"):
+        new |= {"standardize_observations": False, "entropy_backup": True}
     if new.get("inverse_eta") == 0:
         new.pop("mirror_period", None)
     if new.get("gradient_penalty") == 0:
@@ -38,7 +43,7 @@ def upgrade_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     if new.get("average_reward") or new.get("entropy_backup"):
         new.pop("expert_bound", None)
     if "expert_batch_size" in new:
-        new["expert_batch_size"] = max(new["expert_batch_size"], round(new["expert_ratio"] * new["batch_size"]))
+        new["expert_batch_size"] = max(new["expert_batch_size"], round(new.get("expert_ratio", 0) * new.get("batch_size", 0)))
     return new
 
 
@@ -64,6 +69,5 @@ def upgrade_checkpoint(state: Any) -> Any:
     """A checkpoint under today's names; anything else as it is."""
     if not isinstance(state, dict) or "info" not in state or "agent" not in state:
         return state
-    best = {"best": upgrade_agent(state["best"])} if "best" in state else {}
     rest = {name: value for name, value in state.items() if name != "info"}
-    return {**rest, **best, "agent": upgrade_agent(state["agent"]), "metrics": state["info"]}
+    return {**rest, "agent": upgrade_agent(state["agent"]), "metrics": state["info"]}

@@ -8,8 +8,6 @@ Criterion", NeurIPS 2023, arXiv 2305.14608; gradient penalty, Gulrajani et al., 
 states, Kostrikov et al. (DAC), arXiv 1809.02925, with the closed form of LS-IQ, Al-Hafez et al., arXiv 2303.00599.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch
@@ -46,7 +44,7 @@ def gaussian_kl(mean: Tensor, log_std: Tensor, old_mean: Tensor, old_log_std: Te
 
 
 QBounds = tuple[float, Tensor]
-"""Q_min, and Q_max `[S, 1]`, of what a critic is believed."""
+"""Q_min, and Q_max `[S, 1]`, between which target critics are clipped."""
 
 
 def soft_value(q: Tensor, log_prob: Tensor, alpha: Tensor, bounds: QBounds | None = None) -> Tensor:
@@ -102,14 +100,14 @@ def reward_loss(policy_reward: Tensor, expert_reward: Tensor, value_regularizer:
     return gap + 0.5 * value_regularizer * squares
 
 
-def gradient_penalty(gradient: Tensor, slope: float = 1.0) -> Tensor:
+def gradient_penalty(gradient: Tensor, lipschitz_constant: float = 1.0) -> Tensor:
     """E[ max(0, |grad r(x~)| / L - 1)^2 ] `[S]` of gradients `[S, B, F]` with respect to the reward's input.
 
-    One-sided (1704.00028, section 4): a reward flatter than L-Lipschitz, L = `slope`, is no error.
+    One-sided (1704.00028, section 4): an L-Lipschitz reward, L = `lipschitz_constant`, has no penalty.
     """
     # the constant keeps the derivative of the root finite at a zero gradient
     norm = (gradient.square().sum(-1) + 1e-12).sqrt()
-    return (norm / slope - 1).clamp_min(0).square().mean(-1)
+    return (norm / lipschitz_constant - 1).clamp_min(0).square().mean(-1)
 
 
 def interpolate(policy_features: Tensor, expert_features: Tensor, weight: Tensor) -> Tensor:
@@ -117,18 +115,18 @@ def interpolate(policy_features: Tensor, expert_features: Tensor, weight: Tensor
     return torch.lerp(expert_features, policy_features, weight)
 
 
-def absorbing_reward(expert_ends: Tensor, policy_ends: Tensor, horizon: float, value_regularizer: float) -> Tensor:
+def absorbing_reward(expert_rate: Tensor, policy_rate: Tensor, horizon: float, value_regularizer: float) -> Tensor:
     """r_abs `[S]`, the learned reward of the absorbing state in which an ended episode stays for ever.
 
-    An episode that ends spends `horizon` = gamma / (1 - gamma) effective steps there, so with a share e of a side's
-    transitions terminating, the absorbing state holds rho = e horizon / (1 + e horizon) of its occupancy. The reward step
-    is solved at that point in closed form:
+    An episode that ends spends `horizon` = gamma / (1 - gamma) effective steps there. With a termination rate e (the share of a
+    side's transitions that terminate), the absorbing state has the occupancy rho = e horizon / (1 + e horizon). The reward
+    step is solved at that point in closed form:
 
     r_abs = (rho_E - rho_pi) / (lambda (rho_E + rho_pi)) = (e_E - e_pi) / (lambda (e_E + e_pi + 2 horizon e_E e_pi)),
     -1/lambda where the expert never ends (also before any end)
     """
-    total = expert_ends + policy_ends + 2 * horizon * expert_ends * policy_ends
-    advantage = torch.where(total > 0, (expert_ends - policy_ends) / total.clamp_min(1e-12), -1.0)
+    total = expert_rate + policy_rate + 2 * horizon * expert_rate * policy_rate
+    advantage = torch.where(total > 0, (expert_rate - policy_rate) / total.clamp_min(1e-12), -1.0)
     return advantage / value_regularizer
 
 

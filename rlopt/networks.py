@@ -1,7 +1,5 @@
 """Networks of S seeds at once: every parameter has a leading seed dimension, one batched product serves them all."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Sequence
@@ -9,11 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-LOG_STD_MIDDLE, LOG_STD_REACH = -1.5, 3.5  # log standard deviations between -5 and 2
+LOG_STD_MIN, LOG_STD_MAX = -5.0, 2.0
 
 
 def seed_generators(seed: int, num_seeds: int) -> list[torch.Generator]:
-    """One CPU generator per seed, seeded `seed + i`: seed i starts from the same weights in any company."""
+    """One CPU generator per seed, seeded `seed + i`: seed i starts from the same weights whatever the other seeds are."""
     return [torch.Generator().manual_seed(seed + i) for i in range(num_seeds)]
 
 
@@ -106,7 +104,7 @@ class Standardizer(nn.Module):
 
     @torch.no_grad()
     def fit(self, mean: Tensor, std: Tensor, min_std: float) -> None:
-        """Take mean and std `[O]`; a spread below `min_std` is no scale (an expert that hardly moves) and is raised to it."""
+        """Take mean and std `[O]`; a std below `min_std` is raised to it (an expert may hardly move)."""
         self.mean.copy_(mean)
         self.std.copy_(std.clamp_min(min_std))
 
@@ -135,7 +133,8 @@ class Actor(nn.Module):
     def forward(self, observation: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
         mean, raw = self.mlp(self.standardizer(observation)).chunk(2, dim=-1)
         # a smooth bound, as in denisyarats/pytorch_sac: a hard clamp would have no gradient outside
-        log_std = LOG_STD_MIDDLE + LOG_STD_REACH * torch.tanh(raw)
+        middle, half_range = (LOG_STD_MAX + LOG_STD_MIN) / 2, (LOG_STD_MAX - LOG_STD_MIN) / 2
+        log_std = middle + half_range * torch.tanh(raw)
         return mean, log_std
 
 

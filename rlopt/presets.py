@@ -3,8 +3,6 @@
 A config class names the sections that it reads (`sections`); a field that no section names keeps its default.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

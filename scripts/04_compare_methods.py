@@ -16,7 +16,7 @@ def main() -> None:
     parser.add_argument("--bc-epochs", type=int, default=100, help="epochs of behaviour cloning")
     parser.add_argument("--demos", type=int, default=5, help="demonstrations that IPMD and BC learn from (default: 5)")
     parser.add_argument("--skip-demos", type=int, default=0, help="demonstrations at the file's start to leave out")
-    parser.add_argument("--methods", nargs="+", default=["sac", "ipmd", "bc"], help="what to compare (sac ipmd bc)")
+    parser.add_argument("--methods", nargs="+", default=["sac", "ipmd", "bc"], help="what to compare")
     parser.add_argument("--expert-data", help="demonstrations to use in place of training an expert")
     parser.add_argument(
         "--save-dir",

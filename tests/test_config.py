@@ -1,42 +1,59 @@
 """Settings: a wrong field or value is refused by name, presets apply, and what is asked for beats them."""
 
-from dataclasses import FrozenInstanceError, asdict, replace
+import subprocess
+import sys
+from dataclasses import FrozenInstanceError, asdict, fields, replace
 
 import pytest
-import torch
 
-from rlopt import config
-from rlopt.config import PRESETS, BCConfig, IPMDConfig, SACConfig, TrainingConfig, configure, preset
+from rlopt.config import (
+    BCConfig,
+    IPMDConfig,
+    LoopConfig,
+    RunOptions,
+    SACConfig,
+    Selection,
+    TrainingConfig,
+    configure,
+)
 from rlopt.errors import UserError
+from rlopt.presets import PRESETS, preset
 
-KINDS = [SACConfig, IPMDConfig, BCConfig, TrainingConfig]
+KINDS = [SACConfig, IPMDConfig, BCConfig, LoopConfig, TrainingConfig, Selection, RunOptions]
 ONLINE = {
     **{"hidden_sizes": [(), (0,), (64, -1), (2.5,)], "num_critics": [0], "batch_size": [0, -1]},
     **{
         "learning_rate": [0.0, -1e-3, float("nan"), float("inf")],
         "gamma": [0.0, 1.0, 1.5, float("nan")],
         "tau": [0.0, 1.1],
-        "policy_tau": [0.0, 1.1],
+        "actor_ema_tau": [0.0, 1.1],
     },
-    **{"initial_alpha": [0.0], "matmul_precision": ["float16"]},
+    **{"initial_alpha": [0.0], "matmul_precision": ["float16"], "recent_ratio": [-0.1, 1.1]},
 }
 WRONG = {
     SACConfig: ONLINE,
     IPMDConfig: {
         **ONLINE,
-        **{"reward_inputs": ["as", "", "sass"], "reward_hidden_sizes": [(), (0,)], "reward_learning_rate": [0.0]},
+        **{"reward_inputs": ["as", "", "sass"]},
         **{"expert_batch_size": [0], "value_regularizer": [0.0], "mirror_period": [0], "min_observation_std": [0.0]},
         **{"gradient_penalty": [-1.0, float("nan")], "inverse_eta": [-0.1]},
-        **{"expert_share": [-0.1, 1.0], "recent_share": [-0.1, 1.1], "reward_slope": [0.0]},
+        **{"expert_ratio": [-0.1, 1.0], "lipschitz_constant": [0.0]},
     },
     BCConfig: {
         **{"hidden_sizes": [()], "batch_size": [0], "learning_rate": [0.0], "epochs": [0, -1]},
         **{"min_steps_per_epoch": [0]},
     },
+    LoopConfig: {"num_seeds": [0], "seed": [-1, 2**32], "eval_points": [0], "eval_episodes": [0]},
+    Selection: {"demos": [0, -1], "skip_demos": [-1], "subsample": [0], "noise": [-0.1, float("nan")]},
     TrainingConfig: {
         **{"frames": [0, -5], "num_seeds": [0], "seed": [-1, 2**32], "num_envs": [0], "steps_per_batch": [0]},
         **{"updates_per_frame": [0.0, float("inf")], "warmup_frames": [0], "buffer_size": [0], "eval_points": [0]},
-        **{"eval_episodes": [0], "checkpoint_points": [0], "env_workers": [-1, 7], "anneal": [-0.1, 1.1, float("nan")]},
+        **{
+            "eval_episodes": [0],
+            "checkpoint_points": [0],
+            "env_workers": [-1, 7],
+            "lr_decay": [-0.1, 1.1, float("nan")],
+        },
     },
 }
 
@@ -45,7 +62,7 @@ WRONG = {
 def test_defaults_are_valid_and_frozen(kind):
     settings = kind()
     with pytest.raises(FrozenInstanceError):
-        settings.batch_size = 1
+        setattr(settings, fields(kind)[0].name, 1)
 
 
 @pytest.mark.parametrize(
@@ -70,6 +87,11 @@ def test_a_wrong_value_is_refused_by_name(kind, field, value):
         (BCConfig, "epochs", 1.5),
         (TrainingConfig, "num_seeds", 2.5),
         (TrainingConfig, "num_envs", 1.5),
+        (LoopConfig, "eval_points", True),
+        (Selection, "demos", 1.5),
+        (RunOptions, "wandb", 1),
+        (RunOptions, "log_dir", 5),
+        (TrainingConfig, "compile", 1),
     ],
 )
 def test_a_wrong_type_is_refused_by_name(kind, field, value):
@@ -120,7 +142,7 @@ def known_preset(monkeypatch):
         "bc": {"epochs": 7},
         "training": {"num_envs": 3},
     }
-    monkeypatch.setitem(config.PRESETS, "Known-v0", config.Preset(**sections))
+    monkeypatch.setitem(PRESETS, "Known-v0", sections)
     return "Known-v0"
 
 
@@ -139,7 +161,7 @@ def test_overrides_beat_presets_and_none_means_not_given(known_preset):
 
 
 def test_an_environment_without_a_preset_gets_the_general_one():
-    assert preset("Unheard-of-v0") == preset("Another-v0")
+    assert preset("Unheard-of-v0") == preset("Another-v0") == {}
     assert configure(SACConfig, "Unheard-of-v0").hidden_sizes == (256, 256)
 
 
@@ -152,8 +174,26 @@ def test_every_preset_is_valid(env_id, kind):
 @pytest.mark.parametrize("env_id", PRESETS)
 def test_methods_share_what_they_have_in_common(env_id):
     """The preset may not flatter one method: SAC and IPMD have the same networks, batches, steps and discount."""
-    sac, ipmd = configure(SACConfig, env_id), configure(IPMDConfig, env_id)
-    assert {name: getattr(ipmd, name) for name in asdict(sac)} == asdict(sac)
+    sac, ipmd = asdict(configure(SACConfig, env_id)), asdict(configure(IPMDConfig, env_id))
+    assert sac.pop("recent_ratio") == 0.0  # recent data are for a reward that changes
+    assert {name: ipmd[name] for name in sac} == sac
+
+
+@pytest.mark.parametrize("env_id", PRESETS)
+def test_a_preset_names_no_field_in_vain(env_id):
+    """Every section is read by a class, and every entry is a field that differs from its default."""
+    readers = {"sac": SACConfig, "ipmd": IPMDConfig, "bc": BCConfig, "training": TrainingConfig}
+    assert preset(env_id).keys() <= readers.keys()
+    for section, values in preset(env_id).items():
+        defaults = asdict(readers[section]())
+        assert section in readers[section].sections
+        for name, value in values.items():
+            assert value != defaults[name], f"{section}.{name}"
+
+
+def test_settings_are_read_before_torch_is_loaded():
+    code = "import sys, rlopt.config; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_replace_checks_again():
@@ -163,7 +203,7 @@ def test_replace_checks_again():
 
 
 def test_long_runs_are_compiled_unless_told_otherwise():
-    cuda, cpu = torch.device("cuda"), torch.device("cpu")
+    cuda, cpu = "cuda", "cpu"
     long = {"frames": 110_000, "warmup_frames": 10_000}
     assert not TrainingConfig(frames=100_000, warmup_frames=10_000).compiles(cuda)  # 90,000 updates
     assert TrainingConfig(**long).compiles(cuda)

@@ -2,10 +2,11 @@
 
 import pytest
 
+from rlopt.config import RunOptions
+from rlopt.experiments.expert import collect_expert_data
+from rlopt.experiments.learners import train_ipmd
 from rlopt.imitation import load_demonstrations
-from rlopt.pipeline import collect_expert_data, train_ipmd
 from rlopt.report import statistics
-from rlopt.stages import RunOptions
 
 
 @pytest.fixture(scope="module")

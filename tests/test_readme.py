@@ -1,6 +1,5 @@
-"""What README and RESULTS show works: the notebook, commands, flags and links."""
+"""What the documents show works: notebook, own data, own environment, commands, flags and links."""
 
-import dataclasses
 import re
 import runpy
 import shlex
@@ -10,11 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from rlopt import config
-from rlopt.imitation.demonstrations import Demonstrations, save_demonstrations
+from rlopt.imitation import Demonstrations, load_demonstrations, save_demonstrations
+from rlopt.presets import PRESETS
 
 ROOT = Path(__file__).parents[1]
-TEXT = "\n".join((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "RESULTS.md"))
+DOCUMENTS = ("README.md", "RESULTS.md", "docs/design-notes.md")
+TEXT = "\n".join((ROOT / name).read_text(encoding="utf-8") for name in DOCUMENTS)
 PROSE = re.sub(r"^```.*?^```$", "", TEXT, flags=re.M | re.S)
 
 
@@ -38,50 +38,73 @@ def commands():
     return [words for line in lines if (words := shlex.split(line, comments=True))]
 
 
-def notebooks():
-    return [block for block in blocks("python") if "from rlopt.imitation import" in block]
+def code(word):
+    """The one block of Python with this word in it."""
+    (block,) = [block for block in blocks("python") if word in block]
+    return block
 
 
-def test_there_is_a_notebook_and_there_are_commands():
-    assert notebooks()
+def transitions(steps=200, episodes=2):
+    n = steps * episodes
+    return {
+        "observation": torch.randn(n, 3),
+        "action": torch.rand(n, 1) * 2 - 1,
+        "next_observation": torch.randn(n, 3),
+        "reward": torch.zeros(n),
+        "terminated": torch.zeros(n, dtype=torch.bool),
+        "truncated": torch.arange(n) % steps == steps - 1,
+        "episode_lengths": torch.full((episodes,), steps),
+    }
+
+
+def shrink_presets(monkeypatch):
+    small = {"warmup_frames": 64, "updates_per_frame": 0.05, "eval_points": 1, "eval_episodes": 1}
+    for env_id, preset in PRESETS.items():
+        monkeypatch.setitem(PRESETS, env_id, {**preset, "training": {**preset.get("training", {}), **small}})
+
+
+def test_there_are_commands():
     assert any(word.endswith("scripts/04_compare_methods.py") for words in commands() for word in words)
     assert ["make", "compare"] in commands()
     assert ["make", "test"] in commands()
 
 
-@pytest.mark.parametrize("code", notebooks())
-def test_the_notebook_runs(code, tmp_path, monkeypatch, capsys):
+def test_the_notebook_runs(tmp_path, monkeypatch, capsys):
     """With small budgets: numbers of frames and epochs in the text, all else in the presets."""
     monkeypatch.chdir(tmp_path)
-    steps = 200
-    save_demonstrations(
-        Demonstrations(
-            env_id="Pendulum-v1",
-            observation=torch.randn(2 * steps, 3),
-            action=torch.rand(2 * steps, 1) * 2 - 1,
-            next_observation=torch.randn(2 * steps, 3),
-            reward=torch.zeros(2 * steps),
-            terminated=torch.zeros(2 * steps, dtype=torch.bool),
-            truncated=torch.arange(2 * steps) % steps == steps - 1,
-            episode_lengths=torch.tensor([steps, steps]),
-            action_low=torch.tensor([-2.0]),
-            action_high=torch.tensor([2.0]),
-            expert_return=-150.0,
-            random_return=-1200.0,
-        ),
-        tmp_path / "expert_data" / "Pendulum-v1",
-    )
-    small = {"warmup_frames": 64, "updates_per_frame": 0.05, "eval_points": 1, "eval_episodes": 1}
-    for env_id, preset in config.PRESETS.items():
-        shrunk = dataclasses.replace(preset, training={**preset.training, **small})
-        monkeypatch.setitem(config.PRESETS, env_id, shrunk)
-    code = re.sub(r"\b(\w*frames)=[\d_]+", r"\1=256", code)
-    code = re.sub(r"\bepochs=[\d_]+", "epochs=1", code)
-    exec(compile(code, "README.md", "exec"), {"__name__": "__main__"})
+    bounds = {"action_low": [-2.0], "action_high": [2.0], "expert_return": -150.0, "random_return": -1200.0}
+    demonstrations = Demonstrations(env_id="Pendulum-v1", **transitions(), **bounds)
+    save_demonstrations(demonstrations, tmp_path / "expert_data" / "Pendulum-v1")
+    shrink_presets(monkeypatch)
+    text = re.sub(r"\b(\w*frames)=[\d_]+", r"\1=256", code("train_offline(bc"))
+    text = re.sub(r"\bepochs=[\d_]+", "epochs=1", text)
+    exec(compile(text, "README.md", "exec"), {"__name__": "__main__"})
     shown = capsys.readouterr().out
     returns = [[float(number) for number in row.split()] for row in re.findall(r"\[([^\]]*)\]", shown)]
-    assert len(returns) == code.count("print(")
+    assert len(returns) == text.count("print(")
     assert all(-2000 < value < 0 for row in returns for value in row)
+
+
+def test_own_data_can_be_written_as_shown(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    own = {name: value.numpy() for name, value in transitions().items()}
+    exec(compile(code("save_demonstrations("), "README.md", "exec"), dict(own))
+    data = load_demonstrations(tmp_path / "expert_data" / "mine" / "expert_buffer.pt")
+    assert (data.num_episodes, data.observation_size, data.expert_return) == (2, 3, -150.0)
+
+
+def test_an_own_environment_can_be_compared_as_shown(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    (tmp_path / "my_module.py").write_text(
+        "from gymnasium.envs.classic_control.pendulum import PendulumEnv\nclass MyEnv(PendulumEnv): pass\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    text = re.sub(r"(\w*frames)=[\d_]+", r"\1=256", code("gym.register("))
+    tiny = 'bc_epochs=1, num_seeds=1, agent_settings={"hidden_sizes": (8,)}, training_settings={"warmup_frames": 64})'
+    assert text.rstrip().endswith(")")
+    exec(compile(text.rstrip()[:-1] + ", " + tiny, "README.md", "exec"), {})
+    assert (tmp_path / "comparison_results" / "Mine-v0" / "comparison.png").exists()
 
 
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
@@ -103,16 +126,18 @@ def test_flags_in_the_text_exist(monkeypatch, capsys):
     assert named <= known | {"--help"}
 
 
-def test_links_lead_somewhere():
-    targets = re.findall(r"\]\(([^)#\s]+)", PROSE) + re.findall(r"<img[^>]* src=\"([^\"]+)\"", PROSE)
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_links_lead_somewhere(name):
+    document = ROOT / name
+    targets = re.findall(r"\]\(([^)#\s]+)", document.read_text(encoding="utf-8"))
     local = [target for target in targets if "://" not in target]
     assert local
-    assert [target for target in local if not (ROOT / target).exists()] == []
+    assert [target for target in local if not (document.parent / target).exists()] == []
 
 
 def test_links_to_sections_lead_to_one():
     titles = re.findall(r"^#+ (.*)$", PROSE, re.M)
     sections = {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
-    named = set(re.findall(r"\]\((?:\w+\.md)?#([^)]+)\)", PROSE))
+    named = set(re.findall(r"\]\((?:[\w./-]+\.md)?#([^)]+)\)", PROSE))
     assert named
     assert named <= sections

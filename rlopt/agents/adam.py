@@ -1,7 +1,5 @@
 """Adam as one fused kernel a step."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

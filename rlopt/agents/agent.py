@@ -1,7 +1,5 @@
 """What the training loops, saving and comparison ask of an agent. A new agent implements this and is registered (`methods`)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -22,8 +20,9 @@ Metrics = dict[str, Tensor]
 class Agent(Protocol):
     """S independent learners behind one `update`.
 
-    The constructor takes `(config, observation_size, action_size, *, num_seeds, seed, device)`. An update may not synchronise
-    the device, branch on data or move tensors; it draws its noise first, because torch.compile cannot use generators.
+    The constructor takes `(config, observation_size, action_size, *, num_seeds, seed, device)`: settings that are the same for
+    every seed, O, A, S, and a seed; seed i starts from weights drawn with `seed + i`. An update may not synchronise the device,
+    branch on data or move tensors; it draws its noise first, because torch.compile cannot use generators.
     """
 
     config: Any

@@ -1,7 +1,5 @@
 """Behaviour cloning: supervised regression of the expert's actions, S seeds in one update."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch
@@ -16,16 +14,7 @@ from rlopt.transition import Transition
 
 
 class BC:
-    """S independent behaviour cloning learners behind one `update`.
-
-    Args:
-        config: the settings, the same for every seed.
-        observation_size: O.
-        action_size: A.
-        num_seeds: S.
-        seed: seed i starts from weights drawn with `seed + i`.
-        device: where the networks live.
-    """
+    """S independent behaviour cloning learners behind one `update`; arguments as of `Agent`."""
 
     expert_batch_size = 0  # its batch is the expert's
 

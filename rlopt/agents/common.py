@@ -1,7 +1,5 @@
 """What the agents share: functions, not ancestors."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

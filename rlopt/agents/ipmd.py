@@ -4,8 +4,6 @@ A reward network learns to tell the expert's transitions from the policy's; SAC,
 mirror step, optimises the policy against it. The environment's reward is not read.
 """
 
-from __future__ import annotations
-
 from copy import deepcopy
 from typing import Any
 
@@ -15,7 +13,7 @@ from torch import Tensor
 from rlopt.agents.adam import Adam
 from rlopt.agents.agent import ExpertSource, Metrics, check_expert
 from rlopt.agents.common import Gaussian, standard_normal
-from rlopt.agents.reward import CLIP, RUNNING_MEAN_RATE, FrozenReward, LearnedReward, Reward
+from rlopt.agents.reward import CLIP, RUNNING_MEAN_RATE, EnvironmentReward, FrozenReward, LearnedReward, Reward
 from rlopt.agents.sac import SAC
 from rlopt.config import IPMDConfig
 from rlopt.errors import UserError
@@ -24,17 +22,7 @@ from rlopt.transition import Transition
 
 
 class IPMD:
-    """S independent IPMD learners behind one `update`.
-
-    Args:
-        config: the settings, the same for every seed.
-        observation_size: O.
-        action_size: A.
-        num_seeds: S.
-        seed: seed i starts from weights drawn with `seed + i`.
-        device: where the networks live.
-        reward: what the policy is optimised against; None: a `LearnedReward`.
-    """
+    """S independent IPMD learners behind one `update`; arguments as of `Agent`, and `reward`, by default a `LearnedReward`."""
 
     def __init__(
         self,
@@ -149,10 +137,11 @@ class IPMD:
         return {**parts, "rho": self.rho, "num_updates": self.num_updates}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` returned; a frozen reward takes the place of this agent's own."""
-        if state["reward"] and "optimizer" not in state["reward"]:
+        """Take over what `state_dict` returned; a reward that does not learn takes the place of one that does."""
+        if isinstance(self.reward, LearnedReward) and "optimizer" not in state["reward"]:
             sizes = (self.config, self.observation_size, self.action_size)
-            self.reward = FrozenReward(*sizes, state["reward"], self.device)
+            frozen = state["reward"]
+            self.reward = FrozenReward(*sizes, frozen, self.device) if frozen else EnvironmentReward()
         for name in ("sac", "mirror_actor", "reward"):
             getattr(self, name).load_state_dict(state[name])
         for name in ("rho", "num_updates"):

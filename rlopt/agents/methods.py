@@ -1,7 +1,5 @@
 """The table of methods: saving, results, pictures, W&B, stages and the comparison read it. A new method is one line in it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

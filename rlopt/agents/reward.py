@@ -1,7 +1,5 @@
 """What IPMD optimises its policy against: a reward that is learned, one that was learned before, or the environment's."""
 
-from __future__ import annotations
-
 import math
 from copy import deepcopy
 from typing import Any
@@ -120,16 +118,7 @@ class _NetworkReward(Reward):
 
 
 class LearnedReward(_NetworkReward):
-    """Reward networks of S seeds that learn to tell the expert's transitions from the policy's.
-
-    Args:
-        config: IPMD's settings.
-        observation_size: O.
-        action_size: A.
-        num_seeds: S.
-        seed: seed i starts from weights of its own stream, drawn with `seed + i`.
-        device: where the networks live.
-    """
+    """Reward networks of S seeds that learn to tell the expert's transitions from the policy's."""
 
     needs_expert = True
 
@@ -240,12 +229,7 @@ class LearnedReward(_NetworkReward):
 class FrozenReward(_NetworkReward):
     """A reward that was learned, and stays as it is: new learners on it alone show what it is worth.
 
-    Args:
-        config: the new learners' settings.
-        observation_size: O.
-        action_size: A.
-        state: `state_dict` of the `LearnedReward` or of a `FrozenReward`, whatever the widths of its networks.
-        device: where the networks live.
+    `state` is the `state_dict` of a `LearnedReward` or a `FrozenReward`, whatever the widths of its networks.
     """
 
     def __init__(

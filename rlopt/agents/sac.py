@@ -1,7 +1,5 @@
 """Soft actor-critic (Haarnoja et al., arXiv 1812.05905), S seeds in one update."""
 
-from __future__ import annotations
-
 from copy import deepcopy
 from typing import Any
 
@@ -18,17 +16,7 @@ from rlopt.transition import Transition
 
 
 class SAC:
-    """S independent SAC learners behind one `update`.
-
-    Args:
-        config: the settings, the same for every seed.
-        observation_size: O.
-        action_size: A.
-        num_seeds: S.
-        seed: seed i starts from weights drawn with `seed + i`.
-        device: where the networks live.
-        standardizer: scales the observations of actor and critics; None: they are not scaled.
-    """
+    """S independent SAC learners behind one `update`; arguments as of `Agent`, and a scaling of observations."""
 
     expert_batch_size = 0
 

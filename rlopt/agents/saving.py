@@ -1,7 +1,5 @@
 """Trained agents on disk: plain dicts of tensors and primitives that name their settings, so that a file is enough."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path

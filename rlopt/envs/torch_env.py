@@ -3,8 +3,6 @@
 Inside the library actions lie in [-1, 1] and everything is float32; both change here, at the edge.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

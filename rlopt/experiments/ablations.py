@@ -1,7 +1,5 @@
 """Which parts of IPMD matter? One thing changed at a time."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from functools import partial

@@ -1,7 +1,5 @@
 """Stage 4: an expert and the methods that learn from its demonstrations, side by side."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -10,11 +8,11 @@ from typing import Any
 
 from rlopt.agents import get_method
 from rlopt.checked import require_positive
-from rlopt.config import LoopConfig, RunOptions, Selection, TrainingConfig
+from rlopt.config import RunOptions, Selection
 from rlopt.envs.spec import env_spec
 from rlopt.experiments.expert import collect_expert_data
 from rlopt.experiments.learners import train_method
-from rlopt.experiments.run import Settings, StageResult, check_whole_episode, configure_method, reach
+from rlopt.experiments.run import Settings, StageResult, check_whole_episode, configure_methods
 from rlopt.experiments.stage_cache import StageCache
 from rlopt.imitation.readers import load_demonstrations, prepare_demonstrations
 from rlopt.logs.files import check_writable
@@ -79,16 +77,19 @@ def compare_methods(
     else:
         prepare_demonstrations(expert_data, env_id, selection)
     chosen = [*experts, *(method for method in chosen if method.from_demonstrations)]
-    of_agent = reach(chosen, agent_settings, lambda method: method.config)
-    of_loop = reach(chosen, training_settings, lambda method: TrainingConfig if method.online else LoopConfig)
     # by stage, presets included: a stage that was finished with other ones is made anew
-    configs: dict[str, dict[str, Any]] = {}
-    for method in chosen:
-        frames = ipmd_frames if method.from_demonstrations else expert_frames
-        budget: dict[str, Any] = {"frames": frames} if method.online else {"epochs": bc_epochs}
-        settings = (of_agent[method.name], of_loop[method.name])
-        agent, training = configure_method(method, env_id, *settings, seed=seed, num_seeds=num_seeds, **budget)
-        configs[method.name] = {"agent": agent, "training": training}
+    configs: dict[str, dict[str, Any]] = {
+        name: {"agent": agent, "training": training}
+        for name, (agent, training) in configure_methods(
+            chosen,
+            env_id,
+            agent_settings,
+            training_settings,
+            lambda m: (ipmd_frames if m.from_demonstrations else expert_frames) if m.online else bc_epochs,
+            seed=seed,
+            num_seeds=num_seeds,
+        ).items()
+    }
     check_writable(directory)
     device = str(choose_device(options.device))
     options = replace(options, device=device, wandb_group=options.wandb_group or f"compare-{env_id}-{timestamp()}")

@@ -1,7 +1,5 @@
 """Stage 1: an expert that is trained with reward, and its demonstrations."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """New learners on the rewards that a trained IPMD learned, which stay as they are: what are these rewards worth?"""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -85,7 +83,7 @@ def frozen_reward_agent(
     if teacher.num_seeds != training.num_seeds:
         raise UserError(f"{path} holds {teacher.num_seeds} rewards: use --num-seeds {teacher.num_seeds}.")
     without_expert = {"expert_ratio": 0.0, "recent_ratio": 0.0, "expert_bound": False}
-    config = replace(teacher.config, **{**(agent_settings or {}), **without_expert})
+    config = replace(teacher.config, **{**without_expert, **(agent_settings or {})})
     state = teacher.reward.state_dict()
     agent = IPMD(
         config,

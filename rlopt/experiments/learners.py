@@ -1,7 +1,5 @@
 """Stages 2 and 3: IPMD, BC, or any other method that learns from demonstrations."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any
@@ -68,7 +66,8 @@ def train_method(
     agent = method.agent(config, *spec.sizes, num_seeds=num_seeds, seed=seed, device=device)
     expert = ExpertReplayBuffer(data, device=device, seed=seed)
 
-    recorded = {"demonstrations": data.num_episodes, "expert_data": expert_data, **vars(selection)}
+    recorded = {**vars(selection), "demonstrations": data.num_episodes, "expert_data": expert_data}
+    del recorded["demos"]  # which may be None, for all
     everything = {"device": str(device), "agent": config, "training": training, **recorded}
     with training_run(method, spec, everything, total, options, resume) as (log, checkpoints):
         history = train(agent, spec, training, expert, log, **checkpoints)

@@ -1,7 +1,5 @@
 """Is the learned reward the true one? Both on fresh episodes of the learner."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,9 +1,7 @@
 """The frame of a run: its folder, log and checkpoint, how it is resumed, and what it leaves behind."""
 
-from __future__ import annotations
-
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -14,10 +12,11 @@ import numpy as np
 from rlopt.agents.agent import Agent, ExpertSource
 from rlopt.agents.methods import Method
 from rlopt.agents.saving import save_agent, take_seed
+from rlopt.checked import require_positive
 from rlopt.config import LoopConfig, RunOptions, TrainingConfig, configure
 from rlopt.envs.spec import EnvSpec
 from rlopt.errors import UserError
-from rlopt.legacy import upgrade_settings
+from rlopt.legacy import rename_settings
 from rlopt.logs.files import load_safely
 from rlopt.logs.run_folder import new_run_directory, to_json
 from rlopt.logs.run_log import RunLog
@@ -65,7 +64,7 @@ class StageResult:
 
 
 def configure_method(
-    method: Method, env_id: str, agent_settings: Settings, training_settings: Settings, **overrides: Any
+    method: Method, env_id: str, agent_settings: Settings, training_settings: Settings, **overrides: int | None
 ) -> tuple[Any, LoopConfig]:
     """The agent's config and the loop's, from preset, settings and overrides; None overrides nothing.
 
@@ -87,6 +86,7 @@ def field_names(config: Any) -> set[str]:
 
 def check_whole_episode(spec: EnvSpec, frames: int, flag: str = "--frames") -> None:
     """Raise UserError, naming `flag`, if `frames` are not enough for one whole episode."""
+    require_positive(**{flag.removeprefix("--").replace("-", "_"): frames})
     if spec.max_episode_steps is not None and frames < spec.max_episode_steps:
         raise UserError(
             f"{frames} frames are too few for one whole episode of {spec.env_id} (up to {spec.max_episode_steps} steps): "
@@ -207,7 +207,7 @@ def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
     """Settings as one level, under today's names: `{"agent": {"gamma": 0.9}}` is `{"agent.gamma": 0.9}`."""
     flat: dict[str, Any] = {}
     for name, value in config.items():
-        nested = upgrade_settings(value).items() if isinstance(value, dict) else ()
+        nested = rename_settings(value).items() if isinstance(value, dict) else ()
         flat |= {f"{name}.{key}": item for key, item in nested} if isinstance(value, dict) else {name: value}
     return flat
 
@@ -222,7 +222,24 @@ def interrupted_run(parent: Path, settings: Mapping[str, Any]) -> Path | None:
     return None
 
 
-def reach(methods: list[Method], settings: Settings, kind: Callable[[Method], Any]) -> dict[str, dict[str, Any]]:
+def configure_methods(
+    methods: Sequence[Method],
+    env_id: str,
+    agent_settings: Settings,
+    training_settings: Settings,
+    budget: Callable[[Method], int],
+    **seeds: int,
+) -> dict[str, tuple[Any, LoopConfig]]:
+    """The agent's config and the loop's of several methods, by name; `budget` gives the frames or epochs of a method."""
+    of_agent = reach(methods, agent_settings, lambda method: method.config)
+    of_loop = reach(methods, training_settings, lambda method: TrainingConfig if method.online else LoopConfig)
+    return {
+        name: configure_method(method, env_id, of_agent[name], of_loop[name], **{method.unit: budget(method)}, **seeds)
+        for name, method in ((method.name, method) for method in methods)
+    }
+
+
+def reach(methods: Sequence[Method], settings: Settings, kind: Callable[[Method], Any]) -> dict[str, dict[str, Any]]:
     """By method, those settings that its config class (`kind` of the method) has; `ipmd.gamma` reaches IPMD alone.
 
     Raises UserError for a setting that reaches none.

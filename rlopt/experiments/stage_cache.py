@@ -1,7 +1,5 @@
 """Cache of finished stages on disk, for resuming an interrupted comparison or study."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """How many demonstrations are enough? Score against their number, all cells of a method in one stacked update."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,14 +12,13 @@ from torch import Tensor
 
 from rlopt.agents import get_method
 from rlopt.checked import require_positive
-from rlopt.config import LoopConfig, RunOptions, Selection, TrainingConfig
+from rlopt.config import RunOptions, Selection
 from rlopt.envs.spec import env_spec
 from rlopt.experiments.run import (
     Settings,
     check_whole_episode,
-    configure_method,
+    configure_methods,
     final_evaluation,
-    reach,
     train,
     training_run,
 )
@@ -117,13 +114,15 @@ def study_demonstrations(
     spec = env_spec(data.env_id)
     check_whole_episode(spec, frames)
     directory = Path(save_dir) / data.env_id
-    of_agent = reach(chosen, agent_settings, lambda method: method.config)
-    of_loop = reach(chosen, training_settings, lambda method: TrainingConfig if method.online else LoopConfig)
-    configs = {}
-    for method in chosen:
-        budget: dict[str, Any] = {"frames": frames} if method.online else {"epochs": bc_epochs}
-        settings = (of_agent[method.name], of_loop[method.name])
-        configs[method.name] = configure_method(method, data.env_id, *settings, seed=seed, num_seeds=total, **budget)
+    configs = configure_methods(
+        chosen,
+        data.env_id,
+        agent_settings,
+        training_settings,
+        lambda method: frames if method.online else bc_epochs,
+        seed=seed,
+        num_seeds=total,
+    )
     check_writable(directory)
     buffers = [ExpertReplayBuffer(cell, device=device, seed=seed + i) for i, cell in enumerate(cells)]
     experts = GroupedExperts(buffers, num_seeds)

@@ -3,8 +3,18 @@
 from rlopt.agents.bc import BC
 from rlopt.agents.ipmd import IPMD
 from rlopt.config import BCConfig, IPMDConfig
+from rlopt.imitation.demonstrations import Demonstrations
 from rlopt.imitation.expert_buffer import ExpertReplayBuffer
 from rlopt.imitation.files import save_demonstrations
 from rlopt.imitation.readers import load_demonstrations
 
-__all__ = ["BC", "IPMD", "BCConfig", "ExpertReplayBuffer", "IPMDConfig", "load_demonstrations", "save_demonstrations"]
+__all__ = [
+    "BC",
+    "IPMD",
+    "BCConfig",
+    "Demonstrations",
+    "ExpertReplayBuffer",
+    "IPMDConfig",
+    "load_demonstrations",
+    "save_demonstrations",
+]

@@ -3,8 +3,6 @@
 Shape letters: `N` transitions, `S` seeds, `B` batch per seed, `O` observation, `A` action.
 """
 
-from __future__ import annotations
-
 import inspect
 import os
 import warnings

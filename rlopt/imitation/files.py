@@ -1,7 +1,5 @@
 """`expert_buffer.pt` and what lies beside it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from rlopt.errors import UserError

@@ -1,7 +1,5 @@
 """Demonstrations from Minari datasets and back. Minari is an extra: `pip install 'rlopt[minari]'`."""
 
-from __future__ import annotations
-
 import math
 import re
 import warnings

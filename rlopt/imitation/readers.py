@@ -1,7 +1,5 @@
 """The one door for demonstrations: `load_demonstrations` finds the reader of a source. A new format is one line in READERS."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Demonstrations recorded from a policy."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 

@@ -80,7 +80,7 @@ def comparison_figure(results: Mapping[str, Any], path: Path | str) -> Figure:
     methods = results["methods"]
     shown = appearance(methods)
     scores = {name: _floats(methods[name]["normalized_per_seed"]) for name in shown}
-    with drawing(path, 2.6 + 1.7 * len(shown), 5.0) as figure:
+    with drawing(path, 2.6 + 1.9 * len(shown), 5.0) as figure:
         axes = figure.subplots()
         axes.set(xlim=(-0.6, len(shown) - 0.4), ylim=_score_limits(np.concatenate([*scores.values(), [0.0, 1.0]])))
         reference_line(axes, 1.0, f"expert\n{_signed(results['expert_return'])}", "--")
@@ -215,7 +215,8 @@ def _return_limits(curves: Collection[Curve], expert_return: float, random_retur
 def _tick_label(title: str, method: Mapping[str, Any]) -> str:
     centre, mean, low, high = _floats([method["normalized_iqm"], method["return_mean"], *method["normalized_ci95"]])
     interval = f" [{low:.2f}, {high:.2f}]" if math.isfinite(low) and math.isfinite(high) else ""
-    return f"{title}\n{centre:.2f}{interval}\nreturn {_signed(mean)}".replace("-", "−")
+    numbers = f"{centre:.2f}{interval}\nreturn {_signed(mean)}".replace("-", "−")
+    return f"{title}\n{numbers}"
 
 
 def _spread(curves: Collection[Curve]) -> str:

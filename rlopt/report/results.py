@@ -1,7 +1,5 @@
 """The results of a comparison: the numbers of `results.json`, the table of `results.txt`, the two pictures."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path

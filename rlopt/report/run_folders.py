@@ -1,7 +1,5 @@
 """Run folders read back, of finished and unfinished runs: one picture and the scores of several."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

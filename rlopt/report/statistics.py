@@ -4,8 +4,6 @@ Agarwal et al., "Deep Reinforcement Learning at the Edge of the Statistical Prec
 (the interquartile mean and the stratified bootstrap, as in its library rliable). Shape letters: `S` seeds.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

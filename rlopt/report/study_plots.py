@@ -1,7 +1,5 @@
 """Figures of the studies: score against the number of demonstrations, and one bar per ablation."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Experience: TorchRL's `Collector` over the environments of all seeds."""
 
-from __future__ import annotations
-
 import math
 import signal
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Where the work is done: the chosen device, and how many CPU threads suit it."""
 
-from __future__ import annotations
-
 import ctypes
 import logging
 import os

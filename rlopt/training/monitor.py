@@ -1,7 +1,5 @@
 """What goes on beside any training: progress, evaluation, metrics, checkpoints."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -96,7 +94,7 @@ class Monitor:
         self.every_report, self.best, self.log, self.checkpoint = every_report, best, log, checkpoint
         self.parts = {"agent": agent, **(parts or {}), **({} if best is None else {"best": best})}
         self.history = History(unit)
-        self.count = 0
+        self.restored = 0
         self.metrics: Metrics = {}
         """What the last update reported."""
 
@@ -108,17 +106,19 @@ class Monitor:
                 part.load_state_dict(state[name])
             self.history = History(**state["history"])
             self.metrics = {name: value.to(self.agent.device) for name, value in state["metrics"].items()}
-            self.count = state[self.history.unit]
+            self.restored = state[self.history.unit]
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise UserError(f"Checkpoint {path} is not of a run with these settings: {error}") from error
-        return self.count
+        return self.restored
 
     def start(self, evaluated: int = 0) -> None:
         """Start the clock; nothing is due before the count of the checkpoint, nor an evaluation before `evaluated`."""
         self.started = time.perf_counter() - self.history.wall_seconds
         evaluated = self.history.x[-1] if self.history.x else evaluated
-        self.evaluate_now = _every(self.total, self.eval_points, max(evaluated, self.count if self.every_report else 0))
-        self.save_now = _every(self.total, self.checkpoint_points, self.count)
+        self.evaluate_now = _every(
+            self.total, self.eval_points, max(evaluated, self.restored if self.every_report else 0)
+        )
+        self.save_now = _every(self.total, self.checkpoint_points, self.restored)
 
     def report(self, count: int, metrics: Metrics | None = None) -> None:
         """Whatever is due at `count`; `metrics` is what the last update reported, if there was one."""
@@ -141,9 +141,8 @@ class Monitor:
             if self.log is not None:
                 self.log.progress(shown, **latest)
                 self.log.metrics(self.row(count, returns))
-        self.count = count
         if self.save_now(count):
-            self.save()
+            self.save(count)
 
     def row(self, count: int, returns: np.ndarray | None) -> dict[str, float]:
         """A row of metrics.csv: count, clock, returns per seed (nan where not evaluated), every reported value."""
@@ -155,14 +154,14 @@ class Monitor:
             row |= {f"{name}_seed{seed}": value for seed, value in zip(self.seeds, values.tolist(), strict=True)}
         return row
 
-    def save(self) -> None:
-        """Write the checkpoint, unless the last update reported NaN or infinity."""
+    def save(self, count: int) -> None:
+        """Write the checkpoint of `count`, unless the last update reported NaN or infinity."""
         if self.checkpoint is None:
             return
         unit = self.history.unit
-        check_finite(self.metrics, f"at {self.count} {unit}")
+        check_finite(self.metrics, f"at {count} {unit}")
         state = {name: part.state_dict() for name, part in self.parts.items()}
-        state |= {"history": vars(self.history), "metrics": self.metrics, unit: self.count}
+        state |= {"history": vars(self.history), "metrics": self.metrics, unit: count}
         save_atomically(self.checkpoint, state)
 
 

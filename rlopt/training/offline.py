@@ -1,7 +1,5 @@
 """The offline loop: demonstrations -> update."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 
@@ -69,8 +67,9 @@ def train_offline(
                     for name, value in agent.update(batch).items():
                         total[name] = total[name] + value if name in total else value
                 monitor.report(epoch, {name: value / steps for name, value in total.items()})
+                done = epoch
         except KeyboardInterrupt:
-            monitor.save()  # the updates of an unfinished epoch are kept, and the epoch is begun anew
+            monitor.save(done)  # the updates of an unfinished epoch are kept, and the epoch is begun anew
             raise
-    monitor.save()
+    monitor.save(done)
     return monitor.history

@@ -1,7 +1,5 @@
 """The online loop: environment -> collector -> replay buffer -> update -> policy."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import torch
@@ -119,7 +117,7 @@ def train_online(
                     metrics = update(batches, experts)
                 monitor.report(frames, metrics)
         except KeyboardInterrupt:
-            monitor.save()
+            monitor.save(frames)
             raise
         finally:
             collector.shutdown()

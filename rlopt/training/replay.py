@@ -1,7 +1,5 @@
 """The replay buffer: TorchRL's, holding one packed time step of all seeds per element."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

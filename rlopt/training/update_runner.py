@@ -1,7 +1,5 @@
 """The updates of a collector batch: one after the other, compiled if asked for, and on CUDA as one captured graph."""
 
-from __future__ import annotations
-
 import logging
 import warnings
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """A contestant as the benchmark sees it: a process that trains in its turn."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
@@ -14,6 +12,8 @@ from typing import Any
 from .settings import Settings
 
 SCRIPTS = Path(__file__).resolve().parents[1]
+WARM_UP_FRAMES = 64
+"""Of a turn before the rounds, over all seeds."""
 
 
 class Contestant:
@@ -27,30 +27,41 @@ class Contestant:
     """
 
     def __init__(self, label: str, module: str, pythons: Sequence[str], settings: Settings):
-        self.label, self.settings = label, settings
-        self.rates: list[float] = []
-        """Frames per second, one a turn."""
-        self.turn_frames = 0
-        """Frames of a turn, summed over seeds; rounded up to whole blocks."""
-        self.missing = ""
-        """Why it does not take part, or no longer."""
-        self.threads, self.versions = 0, dict[str, str]()
+        self.about: dict[str, Any] = {"contestant": label, **asdict(settings)}
+        self.introduction: dict[str, Any] = {}  # threads and versions
+        self.rates: list[float] = []  # frames per second, one a turn
+        self.turn_frames = 0  # of a turn, summed over seeds; rounded up to whole blocks
+        self.missing = ""  # why it does not take part, or no longer
+        paths = [str(SCRIPTS), *filter(None, [os.environ.get("PYTHONPATH")])]
         for python in pythons:
-            self._start(python, module)
-            introduction = self._answer()
-            if introduction is not None:
-                self.threads, self.versions = introduction["threads"], introduction["versions"]
+            self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - open as long as the process
+            self.process = subprocess.Popen(
+                [python, "-m", __package__, module, json.dumps(asdict(settings))],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self.errors,
+                text=True,
+                cwd=tempfile.gettempdir(),  # MuJoCo writes a log where it stands
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+            )
+            self.introduction = self._answer()
+            if self.introduction:
                 break
 
     def train(self, frames: int) -> None:
         """Its turn: `frames`, rounded up to whole blocks."""
         if self.missing:
             return
-        assert self.process.stdin is not None
         print(frames, file=self.process.stdin, flush=True)
-        answer = self._answer()
-        if answer is not None:
+        if answer := self._answer():
             self.rates.append(answer["frames"] / answer["seconds"])
+
+    def warm_up(self, turn_seconds: float) -> None:
+        """Fill caches (JAX compiles at the first update, and again at the second); a turn then takes about `turn_seconds`."""
+        for _ in range(2):
+            self.train(WARM_UP_FRAMES)
+        self.turn_frames = int(turn_seconds * (self.rates or [0])[-1])
+        self.rates.clear()
 
     def close(self) -> None:
         """End the process, by closing its standard input."""
@@ -58,33 +69,18 @@ class Contestant:
 
     def row(self) -> dict[str, Any]:
         """Its result."""
-        shared = {"contestant": self.label, **asdict(self.settings)}
         if self.missing:
-            return shared | {"missing": self.missing}
-        return shared | {"threads": self.threads, "versions": self.versions, "frames_per_second": self.rates}
+            return self.about | {"missing": self.missing}
+        return self.about | self.introduction | {"frames_per_second": self.rates}
 
-    def _start(self, python: str, module: str) -> None:
-        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - open as long as the process
-        paths = [str(SCRIPTS), *filter(None, [os.environ.get("PYTHONPATH")])]
-        self.process = subprocess.Popen(
-            [python, "-m", f"{__package__}.{module}", json.dumps(asdict(self.settings))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.errors,
-            text=True,
-            cwd=tempfile.gettempdir(),  # MuJoCo writes a log where it stands
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
-        )
-        self.missing = ""
-
-    def _answer(self) -> dict[str, Any] | None:
-        """Its next answer; None, and the reason in `missing`, if it is no more."""
+    def _answer(self) -> dict[str, Any]:
+        """Its next answer; empty, and the reason in `missing`, if it is no more."""
         assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if line:
+        self.missing = ""
+        if line := self.process.stdout.readline():
             return json.loads(line)
         self.process.wait()
         self.errors.seek(0)
         words = [text.strip() for text in self.errors if text.strip()]
         self.missing = words[-1] if words else f"ended with code {self.process.returncode}"
-        return None
+        return {}

@@ -1,16 +1,15 @@
 """`throughput.png`: bars of whole training, and updates against the number of seeds."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.ticker import NullLocator, StrMethodFormatter
 
 from rlopt.agents.methods import METHODS
 from rlopt.report.plots import GREY, drawing
@@ -24,7 +23,9 @@ OWN = {"float32": METHODS["sac"].colour, "tf32": "#2E93CC", "bfloat16": "#56B4E9
 def draw(results: Mapping[str, Any], path: Path) -> Figure | None:
     """Bars for each environment and size, and the sweep at the right; None: nothing to draw."""
     training, sweep = results.get("training", []), results.get("sweep", [])
-    panels = list(dict.fromkeys((row["env_id"], row["width"], row["batch_size"]) for row in training))
+    panels: dict[tuple, list[Row]] = {}
+    for row in training:
+        panels.setdefault((row["env_id"], row["width"], row["batch_size"]), []).append(row)
     if not panels and not sweep:
         return None
     # two panels stand on one another, and the sweep beside them
@@ -32,8 +33,7 @@ def draw(results: Mapping[str, Any], path: Path) -> Figure | None:
     with drawing(path, 5.2 * columns, 3.6 * height, font_size=11) as figure:
         figure.get_layout_engine().set(hspace=0.06, wspace=0.04)  # type: ignore[union-attr, call-arg]
         grid = figure.add_gridspec(height, columns)
-        for number, (env_id, width, batch_size) in enumerate(panels):
-            rows = [r for r in training if (r["env_id"], r["width"], r["batch_size"]) == (env_id, width, batch_size)]
+        for number, ((env_id, width, batch_size), rows) in enumerate(panels.items()):
             axes = figure.add_subplot(grid[number % 2, number // 2])
             axes.set_title(f"{env_id}, 2 x {width} units, batch {batch_size}", loc="left")
             _bars(axes, [row for row in rows if "missing" not in row])
@@ -46,23 +46,14 @@ def draw(results: Mapping[str, Any], path: Path) -> Figure | None:
 
 def _bars(axes: Axes, rows: Sequence[Row]) -> None:
     """Median frames per second; the line spans the slowest and the fastest round."""
-    rates = [row["frames_per_second"] for row in rows]
-    middles = [median(values) for values in rates]
+    rates = np.array([row["frames_per_second"] for row in rows]).reshape(len(rows), -1)
+    names, middles = [row["contestant"] for row in rows], np.median(rates, 1)
     colours = [OWN[row["matmul_precision"]] if row["contestant"].startswith("rlopt") else OTHER for row in rows]
-    spread = [
-        [middle - min(values) for middle, values in zip(middles, rates, strict=True)],
-        [max(values) - middle for middle, values in zip(middles, rates, strict=True)],
-    ]
-    axes.barh(range(len(rows)), middles, 0.7, color=colours, xerr=spread, ecolor="black", error_kw={"lw": 1})
-    for place, (middle, values) in enumerate(zip(middles, rates, strict=True)):
-        axes.annotate(
-            f"{middle:,.0f}",
-            (max(values), place),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-        )
-    axes.set_yticks(range(len(rows)), [row["contestant"] for row in rows])
+    spread = [middles - rates.min(1), rates.max(1) - middles]
+    places = range(len(rows))
+    bars = axes.barh(places, middles, 0.7, color=colours, xerr=spread, ecolor="black", error_kw={"lw": 1})
+    axes.bar_label(bars, fmt="{:,.0f}", padding=4)
+    axes.set_yticks(places, names)
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0)
     axes.margins(x=0.15)
@@ -79,22 +70,15 @@ def _lines(axes: Axes, rows: Sequence[Row]) -> None:
         seeds = [row["num_seeds"] for row in own]
         for name in ("sac", "ipmd", "bc"):
             rates = [row["num_seeds"] / median(row[f"{name}_seconds"]) for row in own]
-            axes.plot(seeds, rates, style, marker="o", markersize=4, color=METHODS[name].colour)
-            axes.annotate(
-                f"{name.upper()} {width}",
-                (seeds[-1], rates[-1]),
-                xytext=(7, 0),
-                textcoords="offset points",
-                va="center",
-                color=METHODS[name].colour,
-                annotation_clip=False,
-            )
-    axes.set_xscale("log")
-    axes.set_yscale("log")
+            colour, end = METHODS[name].colour, (seeds[-1], rates[-1])
+            axes.plot(seeds, rates, style, marker="o", markersize=4, color=colour)
+            how: dict[str, Any] = {"textcoords": "offset points", "va": "center", "annotation_clip": False}
+            axes.annotate(f"{name.upper()} {width}", end, (7, 0), color=colour, **how)
+    axes.loglog()
     axes.set_xticks(sorted({row["num_seeds"] for row in rows}))
     axes.xaxis.set_minor_locator(NullLocator())
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.grid(color="#DDDDDD", linewidth=0.6)
     axes.set_title(f"Updates alone, {precision}, width = batch", loc="left")
     axes.set_xlabel("Seeds trained in one update")

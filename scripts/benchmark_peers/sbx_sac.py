@@ -1,18 +1,18 @@
 """SBX's SAC, in JAX: one update after every step of one environment, or blocks of updates in one compiled loop."""
 
-from __future__ import annotations
-
 import os
 
 import sbx
 
-from .protocol import given_settings
+from .settings import Settings
 from .stable_baselines3_sac import run
 
-if __name__ == "__main__":
+
+def main(settings: Settings) -> None:
+    """Train until the benchmark ends."""
     # JAX takes a GPU where it finds one, and most of its memory, which others of the benchmark need
     os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
-    if given_settings().device == "cpu":
+    if settings.device == "cpu":
         os.environ["JAX_PLATFORMS"] = "cpu"
     # XLA's thread pool has one thread for each core that the process may use
-    run(sbx.SAC, len(os.sched_getaffinity(0)), "sbx-rl", "jax")
+    run(sbx.SAC, settings, len(os.sched_getaffinity(0)), "sbx-rl", "jax")

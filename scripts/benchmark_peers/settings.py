@@ -1,7 +1,5 @@
 """What is trained, and how long it is measured."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 
@@ -11,61 +9,31 @@ class Settings:
 
     env_id: str
     batch_size: int
-    width: int
-    """Of two hidden layers, of actor and critics."""
-    warmup_frames: int
-    """Random actions before the first update, per seed."""
+    width: int  # of two hidden layers, of actor and critics
+    warmup_frames: int  # random actions before the first update, per seed
     buffer_size: int = 100_000
-    num_seeds: int = 1
-    """rlopt alone trains more than one."""
-    block: int = 1
-    """Frames between two blocks of as many updates, where the contestant lets it be chosen."""
-    matmul_precision: str = "float32"
-    """rlopt alone has another."""
-    compiled: bool = True
-    """rlopt's updates, by torch.compile, as in every long run."""
-    env_workers: int = 0
-    """Processes that step rlopt's environments, beside the one that trains."""
-    device: str = "cpu"
-    """Of networks and replay buffer."""
+    num_seeds: int = 1  # rlopt alone trains more than one
+    block: int = 1  # frames between two blocks of as many updates, where the contestant lets it be chosen
+    matmul_precision: str = "float32"  # rlopt alone has another
+    compiled: bool = True  # rlopt's updates, by torch.compile, as in every long run
+    env_workers: int = 0  # processes that step rlopt's environments, beside the one that trains
+    device: str = "cpu"  # of networks and replay buffer
 
 
 @dataclass(frozen=True, kw_only=True)
 class Effort:
     """How long measurements take."""
 
-    rounds: int
-    turn_seconds: float
-    """Of a contestant's turn in training: about as long for everyone, whatever its speed."""
-    warmup_frames: int
-    """Of random actions, per seed."""
-    seconds: float
-    """Of a turn in the tables of rlopt alone."""
-    sweep_seeds: tuple[int, ...]
-    sweep_sizes: tuple[int, ...]
-    """Widths, and batch sizes."""
-    copies: tuple[int, ...]
-    """Of the environment, in the table of collection."""
-    compiled: bool = True
-    """rlopt's updates, which takes some 20 seconds for each of a table's rows."""
+    rounds: int = 5
+    turn_seconds: float = 4.0  # of a contestant's turn in training: about as long for everyone, whatever its speed
+    warmup_frames: int = 2_000  # of random actions, per seed
+    seconds: float = 0.3  # of a turn in the tables of rlopt alone
+    sweep_seeds: tuple[int, ...] = (1, 2, 5, 10, 20)
+    sweep_sizes: tuple[int, ...] = (64, 256)  # widths, and batch sizes
+    copies: tuple[int, ...] = (1, 5, 20, 64)  # of the environment, in the table of collection
+    compiled: bool = True  # rlopt's updates, which takes some 20 seconds for each of a table's rows
 
 
-FULL = Effort(
-    rounds=5,
-    turn_seconds=4.0,
-    warmup_frames=2_000,
-    seconds=0.3,
-    sweep_seeds=(1, 2, 5, 10, 20),
-    sweep_sizes=(64, 256),
-    copies=(1, 5, 20, 64),
-)
-QUICK = Effort(
-    rounds=2,
-    turn_seconds=0.2,
-    warmup_frames=64,
-    seconds=0.01,
-    sweep_seeds=(1, 2),
-    sweep_sizes=(64,),
-    copies=(1, 5),
-    compiled=False,
-)
+FULL = Effort()
+_TINY = {"sweep_seeds": (1, 2), "sweep_sizes": (64,), "copies": (1, 5)}
+QUICK = Effort(rounds=2, turn_seconds=0.2, warmup_frames=64, seconds=0.01, compiled=False, **_TINY)

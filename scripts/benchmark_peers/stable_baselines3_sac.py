@@ -1,18 +1,16 @@
 """stable-baselines3's SAC: one update after every step of one environment, or blocks of both."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import stable_baselines3
 import torch
 
-from .protocol import given_settings, serve
+from .protocol import serve
+from .settings import Settings
 
 
-def run(sac: Any, threads: int, *packages: str) -> None:
+def run(sac: Any, settings: Settings, threads: int, *packages: str) -> None:
     """Train until the benchmark ends, with a SAC that has stable-baselines3's interface."""
-    settings = given_settings()
     model = sac(
         "MlpPolicy",
         settings.env_id,
@@ -34,5 +32,6 @@ def run(sac: Any, threads: int, *packages: str) -> None:
     serve(train, threads, *packages)
 
 
-if __name__ == "__main__":
-    run(stable_baselines3.SAC, torch.get_num_threads(), "stable-baselines3", "torch")
+def main(settings: Settings) -> None:
+    """Train until the benchmark ends."""
+    run(stable_baselines3.SAC, settings, torch.get_num_threads(), "stable-baselines3", "torch")

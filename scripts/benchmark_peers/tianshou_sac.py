@@ -1,6 +1,6 @@
 """tianshou's SAC (version 2): its trainer's step, without the trainer's statistics."""
 
-from __future__ import annotations
+from typing import Any
 
 import gymnasium as gym
 import torch
@@ -13,27 +13,22 @@ from tianshou.utils.net.common import Net
 from tianshou.utils.net.continuous import ContinuousActorProbabilistic, ContinuousCritic
 from tianshou.utils.torch_utils import policy_within_training_step
 
-from .protocol import given_settings, serve
+from .protocol import serve
+from .settings import Settings
 
 
-def main() -> None:
+def main(settings: Settings) -> None:
     """Train until the benchmark ends."""
-    settings = given_settings()
     env = gym.make(settings.env_id)
-    observation, action, hidden = env.observation_space, env.action_space, [settings.width, settings.width]
-    actor = ContinuousActorProbabilistic(
-        preprocess_net=Net(state_shape=observation.shape, hidden_sizes=hidden),
-        action_shape=action.shape,
-        unbounded=True,
-        conditioned_sigma=True,
-    )
+    action, device = env.action_space, settings.device
+    shape: dict[str, Any] = {"state_shape": env.observation_space.shape, "hidden_sizes": [settings.width] * 2}
+    kind: dict[str, Any] = {"action_shape": action.shape, "unbounded": True, "conditioned_sigma": True}
+    actor = ContinuousActorProbabilistic(preprocess_net=Net(**shape), **kind).to(device)
 
     def critic() -> ContinuousCritic:
-        net = Net(state_shape=observation.shape, action_shape=action.shape, hidden_sizes=hidden, concat=True)
-        return ContinuousCritic(preprocess_net=net).to(settings.device)
+        return ContinuousCritic(preprocess_net=Net(**shape, action_shape=action.shape, concat=True)).to(device)
 
     adam = AdamOptimizerFactory(lr=3e-4)
-    actor = actor.to(settings.device)
     algorithm = SAC(
         policy=SACPolicy(actor=actor, action_space=action),
         policy_optim=adam,
@@ -41,7 +36,7 @@ def main() -> None:
         critic_optim=adam,
         critic2=critic(),
         critic2_optim=adam,
-        alpha=AutoAlpha(-float(env.action_space.sample().size), 0.0, adam),
+        alpha=AutoAlpha(-float(action.sample().size), 0.0, adam),
     )
     buffer = VectorReplayBuffer(settings.buffer_size, 1)
     collector = Collector(algorithm, DummyVectorEnv([lambda: env]), buffer)
@@ -56,7 +51,3 @@ def main() -> None:
         return frames
 
     serve(train, torch.get_num_threads(), "tianshou", "torch")
-
-
-if __name__ == "__main__":
-    main()

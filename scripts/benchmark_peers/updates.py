@@ -1,71 +1,65 @@
-"""rlopt's updates without collection: beside the matrix products that they cannot do without, and over sizes."""
-
-from __future__ import annotations
+"""rlopt's updates alone, beside the matrix products that they cannot do without and over sizes; and its collection alone."""
 
 import itertools
-import time
+import math
+import timeit
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from statistics import median
 from typing import Any, NamedTuple
 
 import torch
-from rlopt.devices import set_up_cpu
-from rlopt.updates import sample_experts, update_all
 
-from rlopt.agents import BC, IPMD, SAC
-from rlopt.config import BCConfig, IPMDConfig, SACConfig
+from rlopt.agents import METHODS, SAC
+from rlopt.config import SACConfig, TrainingConfig
+from rlopt.envs import EnvSpec, env_spec
 from rlopt.imitation import ExpertReplayBuffer
-from rlopt.transition import Transition
+from rlopt.training.collectors import BehaviorPolicy, make_collector
+from rlopt.training.devices import set_up_cpu
+from rlopt.training.update_runner import update_all
 
 from .settings import Effort
 
 OBSERVATION_SIZE, ACTION_SIZE = 17, 6  # HalfCheetah-v5's
 BLOCK = 8
 """Updates in a row, as those of a collector batch are."""
+BARE_STEPS = 64
+"""Of gymnasium alone, in a row."""
 
 
 def time_in_turn(steps: Mapping[Any, Callable[[], object]], effort: Effort) -> dict[Any, list[float]]:
     """Seconds per call of each step, one value a round; rounds are interleaved."""
-    times: dict[Any, list[float]] = {name: [] for name in steps}
-    for step in steps.values():
-        for _ in range(3):
-            step()
-    for _ in range(effort.rounds):
-        for name, step in steps.items():
-            calls, started = 0, time.perf_counter()
-            while calls == 0 or time.perf_counter() - started < effort.seconds:
-                step()
-                calls += 1
-            times[name].append((time.perf_counter() - started) / calls)
-    return times
+    timers = {name: timeit.Timer(step) for name, step in steps.items()}
+    # the second of three calls may compile, too
+    calls = {name: math.ceil(effort.seconds / timer.repeat(3, 1)[-1]) for name, timer in timers.items()}
+    rounds = [
+        {name: timer.timeit(calls[name]) / calls[name] for name, timer in timers.items()} for _ in range(effort.rounds)
+    ]
+    return {name: [seconds[name] for seconds in rounds] for name in steps}
 
 
-def make_agents(num_seeds: int, batch_size: int, width: int, precision: str) -> dict[str, SAC | IPMD | BC]:
-    """The three agents; IPMD has an expert buffer to sample from."""
-    shared: dict[str, Any] = {"hidden_sizes": (width, width), "batch_size": batch_size}
-    online = shared | {"matmul_precision": precision}
-    sizes = (OBSERVATION_SIZE, ACTION_SIZE)
-    ipmd = IPMD(IPMDConfig(**online, expert_batch_size=batch_size), *sizes, num_seeds=num_seeds)
+def updates(
+    name: str, num_seeds: int, batch_size: int, width: int, precision: str, compiled: bool
+) -> Callable[[], object]:
+    """A function that does `BLOCK` updates of a method with random batches, the expert's drawn anew; BC is never compiled."""
+    method = METHODS[name]
+    settings: dict[str, Any] = {"matmul_precision": precision} if method.online else {}
+    if name == "ipmd":
+        settings["expert_batch_size"] = batch_size
+    config = method.config(hidden_sizes=(width, width), batch_size=batch_size, **settings)
+    agent = method.agent(config, OBSERVATION_SIZE, ACTION_SIZE, num_seeds=num_seeds)
     observation, action = torch.randn(5_000, OBSERVATION_SIZE), torch.rand(5_000, ACTION_SIZE) * 2 - 1
-    demonstrations = {"observation": observation, "action": action, "next_observation": observation.roll(-1, 0)}
-    ipmd.set_expert_buffer(ExpertReplayBuffer(demonstrations))
-    return {
-        "sac": SAC(SACConfig(**online), *sizes, num_seeds=num_seeds),
-        "ipmd": ipmd,
-        "bc": BC(BCConfig(**shared), *sizes, num_seeds=num_seeds),
-    }
-
-
-def updates(agent: SAC | IPMD | BC, batch_size: int, compiled: bool) -> Callable[[], object]:
-    """A function that does `BLOCK` updates with random batches, packed as the replay buffer's; BC is never compiled."""
-    packed = torch.randn(BLOCK, agent.num_seeds, batch_size, 2 * OBSERVATION_SIZE + ACTION_SIZE + 2).clamp_(-1, 1)
+    following = observation.roll(-1, 0)
+    expert = ExpertReplayBuffer({"observation": observation, "action": action, "next_observation": following})
+    packed = torch.randn(BLOCK, num_seeds, batch_size, 2 * OBSERVATION_SIZE + ACTION_SIZE + 2).clamp_(-1, 1)
     packed[..., -1] = 0  # terminated
-    if isinstance(agent, BC):
-        batches = [Transition.unpack(batch, OBSERVATION_SIZE, ACTION_SIZE) for batch in packed]
-        return lambda: [agent.update(batch) for batch in batches]
-    update = torch.compile(agent.update) if compiled else agent.update
-    return lambda: update_all(agent, packed, sample_experts(agent, BLOCK), update)
+    update = torch.compile(agent.update) if compiled and method.online else agent.update
+
+    def block() -> None:
+        needed = agent.expert_batch_size
+        update_all(agent, packed, expert.sample_packed(BLOCK, num_seeds, needed) if needed else None, update)
+
+    return block
 
 
 def measure_sweep(precision: str, effort: Effort) -> Iterator[dict[str, Any]]:
@@ -73,10 +67,9 @@ def measure_sweep(precision: str, effort: Effort) -> Iterator[dict[str, Any]]:
     for width, batch_size, num_seeds in itertools.product(effort.sweep_sizes, effort.sweep_sizes, effort.sweep_seeds):
         set_up_cpu(num_seeds, batch_size, width)
         torch.compiler.reset()  # the code of the sizes before is not wanted any more
-        agents = make_agents(num_seeds, batch_size, width, precision)
-        steps = {name: updates(agent, batch_size, effort.compiled) for name, agent in agents.items()}
-        times = time_in_turn(steps, effort)
         size = {"width": width, "batch_size": batch_size, "num_seeds": num_seeds, "precision": precision}
+        steps = {name: updates(name, **size, compiled=effort.compiled) for name in ("sac", "ipmd", "bc")}  # type: ignore
+        times = time_in_turn(steps, effort)
         seconds = {f"{name}_seconds": [value / BLOCK for value in values] for name, values in times.items()}
         yield size | {"threads": torch.get_num_threads()} | seconds
 
@@ -102,32 +95,28 @@ def sac_products(batch_size: int, width: int, num_critics: int = 2) -> list[Prod
     """The matrix products of a SAC update, none that it could do without."""
     actor = (OBSERVATION_SIZE, width, width, 2 * ACTION_SIZE)
     critic = (OBSERVATION_SIZE + ACTION_SIZE, width, width, 1)
-
-    def forward(part: str, copies: int, sizes: Sequence[int]) -> list[Product]:
-        return [Product(part, copies, batch_size, i, o) for i, o in itertools.pairwise(sizes)]
-
-    def weight_gradients(part: str, copies: int, sizes: Sequence[int]) -> list[Product]:
-        return [Product(part, copies, i, batch_size, o, "left") for i, o in itertools.pairwise(sizes)]
-
-    def input_gradients(part: str, copies: int, sizes: Sequence[int]) -> list[Product]:
-        return [Product(part, copies, batch_size, o, i, "right") for i, o in itertools.pairwise(sizes)]
-
-    return [
-        *forward("actor at s'", 1, actor),
-        *forward("target critics", num_critics, critic),
-        *forward("critics, forward", num_critics, critic),
-        *weight_gradients("critics, gradients", num_critics, critic),
-        *input_gradients("critics, gradients", num_critics, critic[1:]),
-        *forward("actor at s, forward", 1, actor),
-        *forward("critics at pi(s), forward", num_critics, critic),
+    parts = (
+        ("actor at s'", 1, actor, ""),
+        ("target critics", num_critics, critic, ""),
+        ("critics, forward", num_critics, critic, ""),
+        ("critics, gradients", num_critics, critic, "left"),
+        ("critics, gradients", num_critics, critic[1:], "right"),
+        ("actor at s, forward", 1, actor, ""),
+        ("critics at pi(s), forward", num_critics, critic, ""),
         # of the first layer's input only the action has a gradient
-        *input_gradients("critics at pi(s), gradients", num_critics, (ACTION_SIZE, *critic[1:])),
-        *weight_gradients("actor at s, gradients", 1, actor),
-        *input_gradients("actor at s, gradients", 1, actor[1:]),
-    ]
+        ("critics at pi(s), gradients", num_critics, (ACTION_SIZE, *critic[1:]), "right"),
+        ("actor at s, gradients", 1, actor, "left"),
+        ("actor at s, gradients", 1, actor[1:], "right"),
+    )
+    products = []
+    for part, copies, sizes, transposed in parts:
+        for i, o in itertools.pairwise(sizes):
+            shape = {"": (batch_size, i, o), "left": (i, batch_size, o), "right": (batch_size, o, i)}[transposed]
+            products.append(Product(part, copies, *shape, transposed))
+    return products
 
 
-def multiply(products: Sequence[Product], num_seeds: int, dtype: torch.dtype) -> Callable[[], None]:
+def multiply(products: Sequence[Product], num_seeds: int, dtype: torch.dtype) -> Callable[[], object]:
     """A function that does all of them, of S seeds, into memory that is there already."""
     operands = []
     for part in products:
@@ -135,12 +124,7 @@ def multiply(products: Sequence[Product], num_seeds: int, dtype: torch.dtype) ->
         left = torch.randn(copies, k, m).mT if part.transposed == "left" else torch.randn(copies, m, k)
         right = torch.randn(copies, n, k).mT if part.transposed == "right" else torch.randn(copies, k, n)
         operands.append((left.to(dtype), right.to(dtype), torch.empty(copies, m, n, dtype=dtype)))
-
-    def do_all() -> None:
-        for left, right, out in operands:
-            torch.bmm(left, right, out=out)
-
-    return do_all
+    return lambda: [torch.bmm(left, right, out=out) for left, right, out in operands]
 
 
 def measure_floor(precision: str, effort: Effort, batch_size: int, width: int) -> Iterator[dict[str, Any]]:
@@ -151,22 +135,53 @@ def measure_floor(precision: str, effort: Effort, batch_size: int, width: int) -
         torch.compiler.reset()
         large = torch.randn(side, side, dtype=torch.bfloat16 if precision == "bfloat16" else torch.float32)
         steps: dict[str, Callable[[], object]] = {
-            "update": updates(make_agents(num_seeds, batch_size, width, precision)["sac"], batch_size, effort.compiled),
+            "update": updates("sac", num_seeds, batch_size, width, precision, effort.compiled),
             "products": multiply(products, num_seeds, large.dtype),
             "large": partial(torch.matmul, large, large),
         }
         seconds = {name: median(times) for name, times in time_in_turn(steps, effort).items()}
-        update_seconds = seconds["update"] / BLOCK
+        seconds["update"] /= BLOCK
         gflop = num_seeds * sum(product.flop for product in products) / 1e9
         yield {
             "num_seeds": num_seeds,
             "precision": precision,
             "threads": torch.get_num_threads(),
             "gflop": gflop,
-            "update_seconds": update_seconds,
+            "update_seconds": seconds["update"],
             "products_seconds": seconds["products"],
-            "share_of_floor": seconds["products"] / update_seconds,
+            "share_of_floor": seconds["products"] / seconds["update"],
             "products_gflop_per_second": gflop / seconds["products"],
             "large_product_gflop_per_second": 2e-9 * side**3 / seconds["large"],
             "products": [product._asdict() for product in products],
         }
+
+
+def bare_environment(spec: EnvSpec) -> Callable[[], None]:
+    """A function that does `BARE_STEPS` random steps of one gymnasium environment."""
+    env = spec.make()
+    env.action_space.seed(0)
+    actions = [env.action_space.sample() for _ in range(BARE_STEPS)]
+    env.reset(seed=0)
+
+    def steps() -> None:
+        for action in actions:
+            if any(env.step(action)[2:4]):  # terminated, truncated
+                env.reset()
+
+    return steps
+
+
+def measure_collection(env_id: str, effort: Effort) -> Iterator[dict[str, Any]]:
+    """Frames per second of the collector with rlopt's policy, and of gymnasium alone (`copies` 0), in turn."""
+    spec, steps_per_batch = env_spec(env_id), TrainingConfig().steps_per_batch
+    policy = BehaviorPolicy(SAC(SACConfig(), *spec.sizes).actor, num_seeds=1, seed=0)
+    set_up_cpu(num_seeds=1, batch_size=1, width=1)  # one thread
+    how: dict[str, Any] = {"seeds": [0], "steps_per_batch": steps_per_batch, "random_frames": 0}
+    collectors = {copies: make_collector(spec, policy, num_envs=copies, **how) for copies in effort.copies}
+    steps: dict[int, Callable[[], object]] = {0: bare_environment(spec)}
+    steps |= {copies: iter(collector).__next__ for copies, collector in collectors.items()}
+    for copies, times in time_in_turn(steps, effort).items():
+        rates = [(copies * steps_per_batch or BARE_STEPS) / seconds for seconds in times]
+        yield {"env": env_id, "copies": copies, "threads": torch.get_num_threads(), "frames_per_second": rates}
+    for collector in collectors.values():
+        collector.shutdown()

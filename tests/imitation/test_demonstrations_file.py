@@ -8,12 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlopt.errors import UserError
-from rlopt.imitation.demonstrations import (
-    TRANSITION_KEYS,
-    Demonstrations,
-    load_demonstrations,
-    save_demonstrations,
-)
+from rlopt.imitation import load_demonstrations, save_demonstrations
+from rlopt.imitation.demonstrations import TRANSITION_KEYS, Demonstrations
 
 from .shared_demonstrations import assert_same, make
 

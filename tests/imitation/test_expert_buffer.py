@@ -9,8 +9,9 @@ from tensordict import TensorDict
 from torchrl.data import LazyTensorStorage, ListStorage, ReplayBuffer, SliceSampler
 
 from rlopt.errors import UserError
-from rlopt.imitation.demonstrations import Demonstrations, save_demonstrations
+from rlopt.imitation.demonstrations import Demonstrations
 from rlopt.imitation.expert_buffer import ExpertReplayBuffer
+from rlopt.imitation.files import save_demonstrations
 
 from .shared_expert_buffer import Manager, N, Uniform, nested, rows
 

@@ -5,10 +5,9 @@ import shutil
 import matplotlib
 import pytest
 
-from rlopt import pipeline
-from rlopt.imitation.demonstrations import save_demonstrations
+from rlopt.imitation import save_demonstrations
 
-from .shared import BC, COLLECT, EXPERT, FRAMES, IPMD, SCRIPTS, SMALL, run, run_here
+from .shared import BC, COLLECT, EXPERT, FRAMES, IPMD, SCRIPTS, SMALL, replace_training, run, run_here
 from .shared_errors import demonstrations, files
 
 
@@ -68,8 +67,7 @@ def refused(call, monkeypatch):
     def run(script, *flags):
         before = files()
         with monkeypatch.context() as patch:
-            patch.setattr(pipeline, "train_online", train)
-            patch.setattr(pipeline, "train_offline", train)
+            replace_training(patch, train)
             code, out, err = call(script, "--device", "cpu", *flags)
         assert code == 2
         assert out == ""

@@ -1,10 +1,14 @@
 """What the tests of the four scripts share: their names, small budgets, and two ways to run them."""
 
 import os
+import re
 import runpy
 import subprocess
 import sys
 from pathlib import Path
+
+from rlopt.experiments import expert, frozen_reward
+from rlopt.experiments import run as stages
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 COLLECT, IPMD, BC = "01_collect_expert_data.py", "02_train_ipmd.py", "03_train_bc.py"
@@ -53,6 +57,25 @@ def run_here(monkeypatch, script, *flags):
     except SystemExit as end:
         return end.code or 0
     return 0
+
+
+def help_entries(monkeypatch, capsys, script):
+    """Flag to its help text, whose line breaks are undone, and the whole help."""
+    monkeypatch.setenv("COLUMNS", "400")
+    assert run_here(monkeypatch, script, "--help") == 0
+    text = capsys.readouterr().out
+    entries = {}
+    for entry in re.findall(r"^  (-[^\n]*(?:\n {5,}[^\n]*)*)", text.partition("options:")[2], re.M):
+        flags, _, _ = re.sub(r"\s{2,}", "  ", entry).partition("  ")
+        entries |= dict.fromkeys(re.findall(r"--[\w-]+", flags), " ".join(entry.split()))
+    return entries, text
+
+
+def replace_training(patch, online, offline=None):
+    """Have every stage call these functions (None: the first one) where it would train."""
+    for module in (expert, stages, frozen_reward):
+        patch.setattr(module, "train_online", online)
+    patch.setattr(stages, "train_offline", offline or online)
 
 
 def files(folder):

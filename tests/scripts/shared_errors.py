@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from rlopt.envs import env_spec
+from rlopt.envs.spec import env_spec
 from rlopt.imitation.demonstrations import Demonstrations
 
 from .shared import BC as BC_SCRIPT

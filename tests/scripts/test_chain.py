@@ -12,8 +12,8 @@ import time
 import pytest
 import torch
 
+from rlopt.agents.saving import load_agent
 from rlopt.imitation import load_demonstrations
-from rlopt.models import load_agent
 
 from .shared import (
     BC,
@@ -104,7 +104,7 @@ def test_demonstrations_are_the_deterministic_actions_of_the_best_policy(chain):
     assert about["seeds"] == [42, 43]
     assert about["best_seed"] in about["seeds"]
     best = about["seeds"].index(about["best_seed"])
-    agent.mean_actor.load_state_dict(about["best_actor"])
+    agent.ema_actor.load_state_dict(about["best_actor"])
     torch.testing.assert_close(
         agent.policy(data.observation.expand(2, -1, -1))[best], data.action, atol=1e-5, rtol=1e-4
     )
@@ -248,5 +248,5 @@ def test_the_runs_of_the_steps_in_one_picture(chain, call, workplace):
 def test_a_run_that_is_not_there(call, workplace):
     code, out, err = call("plot_runs.py", "logs/nothing")
     assert (code, out) == (2, "")
-    assert err.startswith("error: logs/nothing is no run folder")
+    assert err.startswith("error: logs/nothing is not a run folder")
     assert len(err.splitlines()) == 1

@@ -6,14 +6,14 @@ import json
 import re
 import shutil
 import struct
+from pathlib import Path
 
 import pytest
 import torch
 
-from rlopt import pipeline
-from rlopt.config import PRESETS
-from rlopt.imitation import load_demonstrations
-from rlopt.imitation.demonstrations import save_demonstrations
+from rlopt.experiments import comparison as stage_4
+from rlopt.imitation import load_demonstrations, save_demonstrations
+from rlopt.presets import PRESETS
 
 from .shared import (
     COMPARE,
@@ -27,6 +27,7 @@ from .shared import (
     run,
     run_here,
 )
+from .shared_errors import demonstrations
 
 COMPARISON = [*SMALL, "--expert-frames", str(FRAMES), "--ipmd-frames", str(FRAMES), "--bc-epochs", "2"]
 
@@ -150,12 +151,23 @@ def again(comparison, tmp_path, monkeypatch):
     return tmp_path
 
 
-def forbid(monkeypatch, *stages):
+def replace_stage(monkeypatch, method, stage):
+    """Have the comparison call `stage` where it would train this method."""
+    if method == "sac":
+        monkeypatch.setattr(stage_4, "collect_expert_data", stage)
+        return
+    train = stage_4.train_method
+    monkeypatch.setattr(
+        stage_4, "train_method", lambda name, *args, **how: (stage if name == method else train)(name, *args, **how)
+    )
+
+
+def forbid(monkeypatch, *methods):
     def stage(*args, **kwargs):
         pytest.fail("a finished stage ran again")
 
-    for name in stages:
-        monkeypatch.setattr(pipeline, name, stage)
+    for method in methods:
+        replace_stage(monkeypatch, method, stage)
 
 
 class Began(Exception):
@@ -167,7 +179,7 @@ def begin(*args, **kwargs):
 
 
 def test_04_resume_keeps_finished_stages(again, monkeypatch, capsys):
-    forbid(monkeypatch, "collect_expert_data", "train_ipmd", "train_bc")
+    forbid(monkeypatch, "sac", "ipmd", "bc")
     directory = again / "comparison_results" / "Pendulum-v1"
     before = json.loads((directory / "results.json").read_text())
     (directory / "results.json").unlink()
@@ -184,7 +196,7 @@ def test_04_resume_runs_the_stage_that_is_missing(again, monkeypatch):
     assert set(state["stages"]) == {"sac", "ipmd", "bc"}
     del state["stages"]["bc"]
     torch.save(state, path)
-    forbid(monkeypatch, "collect_expert_data", "train_ipmd")
+    forbid(monkeypatch, "sac", "ipmd")
     before = files(again / "logs" / "bc")
     assert run_here(monkeypatch, COMPARE, *COMPARISON, "--no-wandb", "--device", "cpu", "--resume") == 0
     assert len(files(again / "logs" / "bc")) == len(before) + 3  # a new run folder: log, metrics, config
@@ -193,23 +205,23 @@ def test_04_resume_runs_the_stage_that_is_missing(again, monkeypatch):
 
 @pytest.mark.parametrize("flags", [["--resume", "--bc-epochs", "3"], []])
 def test_04_does_not_keep_stages_of_other_settings_nor_without_resume(again, monkeypatch, flags):
-    monkeypatch.setattr(pipeline, "collect_expert_data", begin)
+    replace_stage(monkeypatch, "sac", begin)
     with pytest.raises(Began):
         run_here(monkeypatch, COMPARE, *COMPARISON, "--no-wandb", "--device", "cpu", *flags)
 
 
 def test_04_makes_a_stage_anew_whose_preset_has_changed(again, monkeypatch):
-    changed = dataclasses.replace(PRESETS["Pendulum-v1"], ipmd={"reward_slope": 0.5})
+    changed = {**PRESETS["Pendulum-v1"], "ipmd": {"lipschitz_constant": 0.5}}
     monkeypatch.setitem(PRESETS, "Pendulum-v1", changed)
-    forbid(monkeypatch, "collect_expert_data", "train_bc")
-    monkeypatch.setattr(pipeline, "train_ipmd", begin)
+    forbid(monkeypatch, "sac", "bc")
+    replace_stage(monkeypatch, "ipmd", begin)
     with pytest.raises(Began):
         run_here(monkeypatch, COMPARE, *COMPARISON, "--no-wandb", "--device", "cpu", "--resume")
 
 
 def test_04_takes_expert_data_and_trains_no_expert(chain, tmp_path, monkeypatch):
     """With returns of a good expert in the file, so that scores are numbers."""
-    forbid(monkeypatch, "collect_expert_data")
+    forbid(monkeypatch, "sac")
     monkeypatch.chdir(tmp_path)
     data = dataclasses.replace(load_demonstrations(chain[0] / EXPERT), expert_return=-150.0, random_return=-1250.0)
     path = save_demonstrations(data, tmp_path / "mine")
@@ -225,3 +237,20 @@ def test_04_takes_expert_data_and_trains_no_expert(chain, tmp_path, monkeypatch)
     assert results["expert_return"] == -150
     for name in ("comparison.png", "learning_curves.png"):
         assert png_size(tmp_path / "out" / "Pendulum-v1" / name)
+
+
+def test_04_flags_reach_every_method_that_has_the_setting_and_ipmds_own_ipmd_alone(tmp_path, monkeypatch):
+    """Each method's run says what it was trained with."""
+    monkeypatch.chdir(tmp_path)
+    save_demonstrations(demonstrations("Pendulum-v1"), tmp_path / "mine")
+    flags = [*SMALL, "--batch-size", 16, "--learning-rate", 0.01, "--hidden-size", 12, "--bc-epochs", 2]
+    flags += ["--value-regularizer", 0.25, "--gradient-penalty", 2, "--expert-ratio", 0.25, "--demos", 2]
+    flags += ["--expert-data", "mine/expert_buffer.pt", "--ipmd-frames", 640, "--no-wandb", "--device", "cpu"]
+    assert run_here(monkeypatch, COMPARE, *flags) == 0
+    configs = {path.parts[1]: json.loads(path.read_text())["config"] for path in Path("logs").rglob("config.json")}
+    assert set(configs) == {"ipmd", "bc"}
+    shared = {"batch_size": 16, "learning_rate": 0.01, "hidden_sizes": [12, 12]}
+    own = {"value_regularizer": 0.25, "gradient_penalty": 2.0, "expert_ratio": 0.25}
+    for name, expected in {"ipmd": shared | own, "bc": shared}.items():
+        assert {key: configs[name]["agent"][key] for key in expected} == expected, name
+    assert set(configs["bc"]["agent"]) == {*shared, "epochs", "min_steps_per_epoch"}

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from rlopt import pipeline
-
+from .shared import replace_training
 from .shared_errors import ALL, BC_SCRIPT, COLLECT, COMPARE, EXPERT, FRAMES_FLAG, IPMD_SCRIPT, command, files
 
 pytestmark = pytest.mark.usefixtures("workplace")
@@ -57,7 +56,7 @@ def test_a_count_that_is_not_positive_names_the_flag(script, flag, value, refuse
 @pytest.mark.parametrize("script", [COLLECT, IPMD_SCRIPT, COMPARE])
 def test_fewer_frames_than_an_episode(script, refused):
     flag = FRAMES_FLAG[script]
-    message = refused(*command(script, flag, 199))
+    message = refused(*command(script, flag, 199, "--warmup-frames", 100))
     assert message.startswith("199 frames are too few for one whole episode of Pendulum-v1 (up to 200 steps)")
     assert f"raise {flag}" in message
 
@@ -77,7 +76,7 @@ def test_a_negative_seed(script, refused):
 
 
 def test_a_negative_number_of_demonstrations_to_skip_before_an_expert_is_trained(refused):
-    assert refused(COMPARE, "--skip-demos", -1) == "--skip-demos must not be negative, and is -1."
+    assert refused(COMPARE, "--skip-demos", -1) == "skip_demos must not be negative, and is -1."
 
 
 @pytest.mark.parametrize("value", ["-0.5", "nan", "inf"])
@@ -94,10 +93,11 @@ def test_a_negative_inverse_eta(value, refused):
 
 
 @pytest.mark.parametrize("value", ["-0.5", "1.5", "nan"])
+@pytest.mark.parametrize("flag", ["--lr-decay", "--anneal"])
 @pytest.mark.parametrize("script", [COLLECT, IPMD_SCRIPT, COMPARE])
-def test_a_share_to_anneal_that_is_none(script, value, refused):
-    message = refused(*command(script, "--anneal", value))
-    assert "anneal must lie between 0 and 1" in message
+def test_a_share_of_decay_that_is_none(script, flag, value, refused):
+    message = refused(*command(script, flag, value))
+    assert "lr_decay must lie between 0 and 1" in message
     assert value in message
 
 
@@ -140,8 +140,7 @@ def test_cuda_out_of_memory_says_what_to_lower(script, call, monkeypatch):
     def train(*args, **kwargs):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
-    monkeypatch.setattr(pipeline, "train_online", train)
-    monkeypatch.setattr(pipeline, "train_offline", train)
+    replace_training(monkeypatch, train)
     code, _, err = call(*command(script, "--device", "cpu"))
     assert code == 2
     assert "Traceback" not in err

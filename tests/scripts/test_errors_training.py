@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from rlopt import pipeline
 from rlopt.agents import BC, IPMD, SAC
-from rlopt.imitation.demonstrations import save_demonstrations
+from rlopt.experiments import comparison, learners
+from rlopt.imitation import save_demonstrations
+from rlopt.training.evaluation import Evaluator
 
 from .shared_errors import BC_SCRIPT, COLLECT, COMPARE, IPMD_SCRIPT, demonstrations
 
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("workplace")
 # ------------------------------------------------------------- interrupts and losses that are no numbers, mid-training
 
 SHORT = "--num-seeds 2 --num-envs 2 --warmup-frames 64 --updates-per-frame 0.25 --batch-size 8 --hidden-size 8"
-"""With 8 steps of 2 copies, 16 frames a batch and 4 updates."""
+"""With 8 steps of 2 environments, 16 frames a batch and 4 updates."""
 
 
 @pytest.fixture
@@ -115,7 +116,7 @@ def test_an_interrupted_comparison_goes_on_in_the_same_run(call, short, counter_
     folder = run_folder("ipmd", counter_env)
     assert (folder / "checkpoint.pt").exists()
 
-    monkeypatch.setattr(pipeline, "collect_expert_data", lambda *a, **k: pytest.fail("a finished stage ran again"))
+    monkeypatch.setattr(comparison, "collect_expert_data", lambda *a, **k: pytest.fail("a finished stage ran again"))
     code, _, err = call(*short(COMPARE, "--resume"))
     assert code == 0, err
     assert run_folder("ipmd", counter_env) == folder  # gone on with, not begun anew
@@ -153,7 +154,7 @@ def test_bc_stops_at_a_loss_that_is_no_number(call, short, counter_env, monkeypa
     assert (code, out) == (2, "")
     assert "Traceback" not in err
     message = err.splitlines()[-1]
-    assert message.startswith("error: Training stopped in epoch 2: bc_loss is not finite for seed number 1.")
+    assert message.startswith("error: Training stopped at 2 epochs: bc_loss is not finite for seed number 1.")
     assert not list(Path("logs").rglob("*.pt"))
 
 
@@ -195,9 +196,9 @@ def test_resume_with_other_demonstrations_is_refused(call, short, counter_env, m
 def test_ctrl_c_while_bc_is_evaluated_keeps_a_checkpoint(place, call, short, counter_env, monkeypatch):
     with monkeypatch.context() as patch:
         if place == "evaluate":
-            patch.setattr(pipeline.Evaluator, "__call__", interrupt)
+            patch.setattr(Evaluator, "__call__", interrupt)
         else:
-            patch.setattr(pipeline, "final_evaluation", interrupt)
+            patch.setattr(learners, "final_evaluation", interrupt)
         code, _, err = call(*short(BC_SCRIPT))
     (checkpoint,) = Path("logs/bc", counter_env).glob("*/checkpoint.pt")
     assert code == 130

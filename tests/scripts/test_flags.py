@@ -1,16 +1,21 @@
-"""The four scripts' flags: all are in the help, all reach the pipeline, and some change the algorithm."""
+"""The four scripts' flags: all are in the help, all reach their stage, and some change the algorithm.
 
+Every field of a config class by its present name: `test_config_flags`. Here are the other flags, and all former names.
+"""
+
+import dataclasses
 import json
 import re
 
 import pytest
 import torch
 
-from rlopt import pipeline
+from rlopt.agents.saving import load_agent
+from rlopt.config import BCConfig, IPMDConfig, LoopConfig, RunOptions, SACConfig, Selection, TrainingConfig
+from rlopt.experiments import comparison, expert, frozen_reward, learners
 from rlopt.imitation import load_demonstrations
-from rlopt.models import load_agent
 
-from .shared import BC, COLLECT, COMPARE, EXPERT, IPMD, SMALL, only, run_here
+from .shared import BC, COLLECT, COMPARE, EXPERT, IPMD, SMALL, help_entries, only, run_here
 
 # ------------------------------------------------------------------------------------- flags that change the algorithm
 
@@ -18,15 +23,16 @@ from .shared import BC, COLLECT, COMPARE, EXPERT, IPMD, SMALL, only, run_here
 def test_01_with_a_reward_learns_from_it_and_records_nothing(chain, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     model = only((chain[0] / "logs" / "ipmd").rglob("ipmd_model.pt"))
-    flags = [*SMALL, "--frames", 640, "--hidden-size", 12, "--no-wandb", "--device", "cpu"]
+    flags = [*SMALL, "--frames", 640, "--hidden-size", 12, "--recent-ratio", 0.25, "--no-wandb", "--device", "cpu"]
     assert run_here(monkeypatch, COLLECT, "--reward", model, *flags) == 0
     assert {path.name for path in tmp_path.iterdir()} == {"logs"}
     teacher, _ = load_agent(model)
-    student, _ = load_agent(only(tmp_path.rglob("sac_expert.pt")))
+    student, _ = load_agent(only((tmp_path / "logs" / "frozen_reward" / "Pendulum-v1").rglob("frozen_reward_model.pt")))
     data = load_demonstrations(chain[0] / EXPERT)
     batch = [value.expand(2, -1, -1) for value in (data.observation, data.action, data.next_observation)]
     assert torch.equal(student.reward(*batch), teacher.reward(*batch))
     assert student.config.hidden_sizes == (12, 12)  # the learner's networks; the reward's are the teacher's
+    assert student.config.recent_ratio == 0.25
     assert not torch.equal(student.policy(batch[0]), teacher.policy(batch[0]))
 
 
@@ -57,21 +63,20 @@ DESIGN = {
         "--seed": "42",
     },
     IPMD: {
-        "--env": "the one that the file names",
+        "--env": "the one that the demonstrations name",
         "--frames": "100000",
         "--device": "cuda:0",
         "--seed": "43",
         "--expert-batch-size": "256",
     },
     BC: {
-        "--env": "the one that the file names",
+        "--env": "the one that the demonstrations name",
         "--epochs": "100",
         "--batch-size": "256",
         "--lr": "0.0003",
         "--device": "cuda:0",
         "--seed": "44",
         "--eval-episodes": "10",
-        "--no-wandb": None,
     },
     COMPARE: {
         "--env": "Pendulum-v1",
@@ -83,140 +88,171 @@ DESIGN = {
     },
 }
 """DESIGN section 5: flag to default."""
-EVERYWHERE = {"--num-seeds": "5", "--log-dir": "logs", "--no-wandb": None}
-
-
-def help_entries(monkeypatch, capsys, script):
-    """Flag to its help text, whose line breaks are undone."""
-    monkeypatch.setenv("COLUMNS", "400")
-    assert run_here(monkeypatch, script, "--help") == 0
-    text = capsys.readouterr().out
-    entries = re.findall(r"^  (-[^\n]*(?:\n {5,}[^\n]*)*)", text.partition("options:")[2], re.M)
-    return {re.search(r"--[\w-]+", entry).group(): " ".join(entry.split()) for entry in entries}, text
+EVERYWHERE = {"--num-seeds": "5", "--log-dir": "logs", "--no-wandb": "yes"}
 
 
 @pytest.mark.parametrize("script", DESIGN)
 def test_help_lists_the_designs_flags_with_their_defaults(script, monkeypatch, capsys):
     entries, text = help_entries(monkeypatch, capsys, script)
     for flag, default in (DESIGN[script] | EVERYWHERE).items():
-        assert re.findall(r"\(default: ([^()]*)\)", entries[flag]) == ([] if default is None else [default])
+        assert re.findall(r"\(default: ([^()]*)\)", entries[flag]) == [default], flag
     assert ("expert_data " in text) == (script in (IPMD, BC))
     for flag, entry in entries.items():
         assert entry.count("(default:") <= 1, flag
 
 
+AGENT, TRAINING = "agent_settings", "training_settings"
 ALL_ONLINE = {
-    "--num-envs": ("2", "training_settings", "num_envs", 2),
-    "--env-workers": ("4", "training_settings", "env_workers", 4),
-    "--batch-size": ("16", "agent_settings", "batch_size", 16),
-    "--updates-per-frame": ("0.25", "training_settings", "updates_per_frame", 0.25),
-    "--warmup-frames": ("300", "training_settings", "warmup_frames", 300),
-    "--learning-rate": ("0.01", "agent_settings", "learning_rate", 0.01),
-    "--anneal": ("0.5", "training_settings", "anneal", 0.5),
-    "--gamma": ("0.9", "agent_settings", "gamma", 0.9),
-    "--hidden-size": ("32", "agent_settings", "hidden_sizes", (32, 32)),
-    "--policy-tau": ("0.01", "agent_settings", "policy_tau", 0.01),
-    "--no-cuda-graph": (None, "training_settings", "cuda_graph", False),
-    "--compile": (None, "training_settings", "compile", True),
-    "--matmul-precision": ("bfloat16", "agent_settings", "matmul_precision", "bfloat16"),
+    "--num-envs": ("2", TRAINING, "num_envs", 2),
+    "--env-workers": ("4", TRAINING, "env_workers", 4),
+    "--batch-size": ("16", AGENT, "batch_size", 16),
+    "--updates-per-frame": ("0.25", TRAINING, "updates_per_frame", 0.25),
+    "--warmup-frames": ("300", TRAINING, "warmup_frames", 300),
+    "--learning-rate": ("0.01", AGENT, "learning_rate", 0.01),
+    "--anneal": ("0.5", TRAINING, "lr_decay", 0.5),
+    "--gamma": ("0.9", AGENT, "gamma", 0.9),
+    "--hidden-size": ("32", AGENT, "hidden_sizes", (32, 32)),
+    "--policy-tau": ("0.01", AGENT, "actor_ema_tau", 0.01),
+    "--recent-share": ("0.5", AGENT, "recent_ratio", 0.5),
+    "--no-cuda-graph": (None, TRAINING, "cuda_graph", False),
+    "--compile": (None, TRAINING, "compile", True),
+    "--matmul-precision": ("bfloat16", AGENT, "matmul_precision", "bfloat16"),
+}
+ALL_IPMD = {
+    "--expert-batch-size": ("11", AGENT, "expert_batch_size", 11),
+    "--reward-inputs": ("ss", AGENT, "reward_inputs", "ss"),
+    "--reward-slope": ("0.25", AGENT, "lipschitz_constant", 0.25),
+    "--expert-share": ("0.5", AGENT, "expert_ratio", 0.5),
+    "--standardize-observations": (None, AGENT, "standardize_observations", True),
+    "--min-observation-std": ("0.1", AGENT, "min_observation_std", 0.1),
+    "--entropy-backup": (None, AGENT, "entropy_backup", True),
+    "--expert-bound": (None, AGENT, "expert_bound", True),
+    "--inverse-eta": ("0.5", AGENT, "inverse_eta", 0.5),
+    "--mirror-period": ("30", AGENT, "mirror_period", 30),
+    "--average-reward": (None, AGENT, "average_reward", True),
 }
 ALL_COMMON = {
     "--device": ("cpu", "options", "device", "cpu"),
-    "--seed": ("7", None, "seed", 7),
-    "--num-seeds": ("3", None, "num_seeds", 3),
     "--log-dir": ("l", "options", "log_dir", "l"),
     "--no-wandb": (None, "options", "wandb", False),
     "--wandb-entity": ("me", "options", "wandb_entity", "me"),
     "--wandb-group": ("us", "options", "wandb_group", "us"),
     "--no-progress": (None, "options", "show_progress", False),
 }
+ALL_ONE = {
+    "--env": ("MountainCarContinuous-v0", None, "env_id", "MountainCarContinuous-v0"),
+    "--resume": ("there", None, "resume", "there"),
+    "--seed": ("7", TRAINING, "seed", 7),
+    "--num-seeds": ("3", TRAINING, "num_seeds", 3),
+}
 DATA = {
-    "--demos": ("2", None, "demos", 2),
-    "--skip-demos": ("1", None, "skip_demos", 1),
-    "--subsample": ("20", None, "subsample", 20),
-    "--noise": ("0.1", None, "noise", 0.1),
+    "--demos": ("2", "selection", "demos", 2),
+    "--skip-demos": ("1", "selection", "skip_demos", 1),
+    "--subsample": ("20", "selection", "subsample", 20),
+    "--noise": ("0.1", "selection", "noise", 0.1),
 }
 ALL = {
     COLLECT: ALL_COMMON
     | ALL_ONLINE
+    | ALL_ONE
     | {
-        "--env": ("E-v0", None, "env_id", "E-v0"),
-        "--frames": ("9", None, "frames", 9),
+        "--frames": ("9", TRAINING, "frames", 9),
         "--save-dir": ("s", None, "save_dir", "s"),
         "--episodes": ("8", None, "episodes", 8),
-        "--reward": ("r.pt", None, "reward", "r.pt"),
-        "--resume": ("d", None, "resume", "d"),
     },
-    IPMD: ALL_COMMON
-    | ALL_ONLINE
-    | DATA
-    | {
-        "--env": ("E-v0", None, "env_id", "E-v0"),
-        "--frames": ("9", None, "frames", 9),
-        "--expert-batch-size": ("11", "agent_settings", "expert_batch_size", 11),
-        "--reward-inputs": ("ss", "agent_settings", "reward_inputs", "ss"),
-        "--reward-slope": ("0.25", "agent_settings", "reward_slope", 0.25),
-        "--expert-share": ("0.5", "agent_settings", "expert_share", 0.5),
-        "--recent-share": ("0.5", "agent_settings", "recent_share", 0.5),
-        "--standardize-observations": (None, "agent_settings", "standardize_observations", True),
-        "--min-observation-std": ("0.1", "agent_settings", "min_observation_std", 0.1),
-        "--entropy-backup": (None, "agent_settings", "entropy_backup", True),
-        "--expert-bound": (None, "agent_settings", "expert_bound", True),
-        "--inverse-eta": ("0.5", "agent_settings", "inverse_eta", 0.5),
-        "--mirror-period": ("30", "agent_settings", "mirror_period", 30),
-        "--average-reward": (None, "agent_settings", "average_reward", True),
-        "--resume": ("d", None, "resume", "d"),
-    },
+    IPMD: ALL_COMMON | ALL_ONLINE | ALL_IPMD | ALL_ONE | DATA | {"--frames": ("9", TRAINING, "frames", 9)},
     BC: ALL_COMMON
+    | ALL_ONE
     | DATA
     | {
-        "--env": ("E-v0", None, "env_id", "E-v0"),
-        "--epochs": ("6", None, "epochs", 6),
-        "--batch-size": ("5", None, "batch_size", 5),
-        "--lr": ("0.5", None, "lr", 0.5),
-        "--eval-episodes": ("4", None, "eval_episodes", 4),
-        "--resume": ("there", None, "resume", "there"),
+        "--epochs": ("6", AGENT, "epochs", 6),
+        "--batch-size": ("5", AGENT, "batch_size", 5),
+        "--lr": ("0.5", AGENT, "learning_rate", 0.5),
+        "--hidden-size": ("32", AGENT, "hidden_sizes", (32, 32)),
+        "--eval-episodes": ("4", TRAINING, "eval_episodes", 4),
     },
     COMPARE: ALL_COMMON
     | ALL_ONLINE
+    | ALL_IPMD
     | {
-        "--env": ("E-v0", None, "env_id", "E-v0"),
+        "--env": ("MountainCarContinuous-v0", None, "env_id", "MountainCarContinuous-v0"),
         "--expert-frames": ("9", None, "expert_frames", 9),
         "--ipmd-frames": ("8", None, "ipmd_frames", 8),
         "--bc-epochs": ("7", None, "bc_epochs", 7),
         "--save-dir": ("s", None, "save_dir", "s"),
         "--demos": ("6", None, "demos", 6),
         "--skip-demos": ("3", None, "skip_demos", 3),
+        "--methods": ("bc", None, "methods", ["bc"]),
         "--expert-data": ("e.pt", None, "expert_data", "e.pt"),
+        "--seed": ("7", None, "seed", 7),
+        "--num-seeds": ("3", None, "num_seeds", 3),
         "--resume": (None, None, "resume", True),
     },
 }
-"""Flag to (its value on the command line, where the pipeline function gets it, under which name, as what)."""
-FUNCTIONS = {COLLECT: "collect_expert_data", IPMD: "train_ipmd", BC: "train_bc", COMPARE: "compare_methods"}
+"""Flag to (its value on the command line, where the stage's function gets it, under which name, as what)."""
+CONFIGS = {
+    COLLECT: (SACConfig, TrainingConfig, RunOptions),
+    IPMD: (Selection, IPMDConfig, TrainingConfig, RunOptions),
+    BC: (Selection, BCConfig, LoopConfig, RunOptions),
+    COMPARE: (SACConfig, IPMDConfig, BCConfig, TrainingConfig, RunOptions),
+}
+FUNCTIONS = {
+    COLLECT: (expert, "collect_expert_data"),
+    IPMD: (learners, "train_ipmd"),
+    BC: (learners, "train_bc"),
+    COMPARE: (comparison, "compare_methods"),
+}
+BESIDE = {"--help", "--reward", "--lr", "--progress", "--wandb"}
+"""Tested elsewhere: `--reward` goes to a stage of its own, the others are the same as a flag of the tables."""
+
+
+class Called(Exception):
+    """A stage's function was called."""
+
+
+def called_with(script, words, place, monkeypatch):
+    """The arguments that a command line calls a function (`place`: module, name) with."""
+
+    def function(*first, **settings):
+        names = ("env_id", "reward") if script in (COLLECT, COMPARE) else ("expert_data",)
+        raise Called({**dict(zip(names, first, strict=False)), **settings})
+
+    monkeypatch.setattr(*place, function)
+    with pytest.raises(Called) as caught:
+        run_here(monkeypatch, script, *words)
+    return caught.value.args[0]
+
+
+def command_line(table):
+    return [word for flag, (text, *_) in table.items() for word in ([flag] if text is None else [flag, text])]
+
+
+def check(settings, table):
+    for flag, (_, group, name, value) in table.items():
+        place = settings if group is None else settings[group]
+        found = getattr(place, name) if group in ("options", "selection") else place[name]
+        assert (found, type(found)) == (value, type(value)), flag
 
 
 @pytest.mark.parametrize("script", ALL)
-def test_every_flag_reaches_the_pipeline(script, monkeypatch, capsys):
+def test_every_flag_reaches_its_stage(script, monkeypatch, capsys, workplace):
     entries, _ = help_entries(monkeypatch, capsys, script)
-    assert set(entries) - {"--help"} == set(ALL[script]), "a flag without a test, or a test without its flag"
+    fields = {field.name for config in CONFIGS[script] for field in dataclasses.fields(config)}
+    of_fields = {f"--{no}{name.replace('_', '-')}" for name in fields for no in ("", "no-")}
+    assert set(ALL[script]) <= set(entries), "a test without its flag"
+    assert set(entries) - set(ALL[script]) - of_fields <= BESIDE, "a flag without a test"
 
-    class Called(Exception):
-        pass
+    (workplace / "e.pt").touch()
+    words = [*command_line(ALL[script]), *([] if script in (COLLECT, COMPARE) else ["e.pt"])]
+    settings = called_with(script, words, FUNCTIONS[script], monkeypatch)
+    check(settings, ALL[script])
 
-    def function(first, **settings):
-        raise Called({("env_id" if script in (COLLECT, COMPARE) else "expert_data"): first, **settings})
 
-    monkeypatch.setattr(pipeline, FUNCTIONS[script], function)
-    words = [] if script in (COLLECT, COMPARE) else ["e.pt"]
-    for flag, (text, *_) in ALL[script].items():
-        words += [flag] if text is None else [flag, text]
-    with pytest.raises(Called) as caught:
-        run_here(monkeypatch, script, *words)
-    settings = caught.value.args[0]
-    for flag, (_, group, name, value) in ALL[script].items():
-        place = settings if group is None else settings[group]
-        found = getattr(place, name) if group == "options" else place[name]
-        assert (found, type(found)) == (value, type(value)), flag
+def test_01_with_a_reward_goes_to_a_stage_of_its_own(monkeypatch, workplace):
+    table = {flag: entry for flag, entry in ALL[COLLECT].items() if flag not in ("--save-dir", "--episodes")}
+    table["--reward"] = ("r.pt", None, "reward", "r.pt")
+    place = (frozen_reward, "train_on_frozen_reward")
+    check(called_with(COLLECT, command_line(table), place, monkeypatch), table)
 
 
 @pytest.mark.parametrize("script", ALL)

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from rlopt import pipeline
-from rlopt.config import IPMDConfig, SACConfig, configure
-from rlopt.imitation.demonstrations import Demonstrations, save_demonstrations
+from rlopt.agents import METHODS
+from rlopt.config import configure
+from rlopt.experiments import comparison, expert
+from rlopt.experiments.run import reach
+from rlopt.imitation import Demonstrations, save_demonstrations
 
 from .shared import run_here
 
@@ -52,9 +54,15 @@ def asked(tmp_path, monkeypatch):
         (Path(save_dir) / env_id / "results.json").write_text(json.dumps(results))
         return results
 
-    monkeypatch.setattr(pipeline, "collect_expert_data", collect)
-    monkeypatch.setattr(pipeline, "compare_methods", compare)
+    monkeypatch.setattr(expert, "collect_expert_data", collect)
+    monkeypatch.setattr(comparison, "compare_methods", compare)
     return calls
+
+
+def settings_of(call):
+    """What each method of a call gets of its settings."""
+    names = ["sac"] if call[1] == "sac" else ["ipmd", "bc"]
+    return reach([METHODS[name] for name in names], call[4], lambda method: method.config)
 
 
 def reproduce(monkeypatch, *flags):
@@ -73,21 +81,34 @@ def test_budgets_and_seeds(asked, monkeypatch):
 
 def test_settings_of_a_task_and_flags_before_them(asked, monkeypatch):
     assert reproduce(monkeypatch, "--envs", "Ant-v5", "Walker2d-v5", "--gamma", 0.9) == 0
-    assert [call[4] for call in asked] == [
-        {"batch_size": 128, "gamma": 0.9},
-        {"batch_size": 128, "expert_batch_size": 128, "gamma": 0.9},
-        {"gamma": 0.9},
-        {"batch_size": 128, "expert_batch_size": 128, "gamma": 0.9},
+    of_ipmd = {"batch_size": 128, "expert_batch_size": 128, "gamma": 0.9}
+    assert [settings_of(call) for call in asked] == [
+        {"sac": {"batch_size": 128, "gamma": 0.9}},
+        {"ipmd": of_ipmd, "bc": {}},  # the task's are IPMD's alone
+        {"sac": {"gamma": 0.9}},
+        {"ipmd": of_ipmd, "bc": {}},
     ]
     asked.clear()
     assert reproduce(monkeypatch, "--envs", "Ant-v5", "--batch-size", 32, "--save-dir", "other") == 0
-    assert [call[4]["batch_size"] for call in asked] == [32, 32]
+    assert [settings_of(call) for call in asked] == [
+        {"sac": {"batch_size": 32}},
+        {"ipmd": {"batch_size": 32, "expert_batch_size": 128}, "bc": {"batch_size": 32}},
+    ]
+
+
+def test_settings_of_ipmd_alone_reach_neither_expert_nor_bc(asked, monkeypatch):
+    flags = ["--value-regularizer", 0.25, "--gradient-penalty", 2, "--expert-ratio", 0.125, "--no-absorbing-states"]
+    assert reproduce(monkeypatch, "--envs", "Pendulum-v1", *flags) == 0
+    own = {"value_regularizer": 0.25, "gradient_penalty": 2.0, "expert_ratio": 0.125, "absorbing_states": False}
+    assert [settings_of(call) for call in asked] == [{"sac": {}}, {"ipmd": own, "bc": {}}]
 
 
 def test_settings_of_all_tasks_are_fields_of_the_agents(asked, monkeypatch):
     assert reproduce(monkeypatch) == 0
-    for env_id, method, _, _, settings, *_ in asked:
-        configure(SACConfig if method == "sac" else IPMDConfig, env_id, settings)
+    assert len(asked) == 20
+    for call in asked:
+        for name, settings in settings_of(call).items():
+            configure(METHODS[name].config, call[0], settings)
 
 
 @pytest.mark.parametrize(("demos", "skipped"), [(1, 2), (2, 2), (3, 1), (4, 0)])

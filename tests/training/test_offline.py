@@ -9,6 +9,7 @@ import torch
 from rlopt.agents import BC
 from rlopt.config import BCConfig
 from rlopt.imitation.expert_buffer import ExpertReplayBuffer
+from rlopt.logs.files import load_safely
 from rlopt.training import NotFiniteError, train_offline
 
 from .shared import ConstantEvaluator, RecordingLog, S, spy_on_updates
@@ -71,10 +72,63 @@ def test_the_loss_of_an_epoch_is_the_mean_of_its_steps():
     assert history.x == history.returns == []  # there was no evaluator
 
 
+def test_an_agent_may_report_several_metrics():
+    agent = BC(BCConfig(hidden_sizes=(8,), batch_size=10, epochs=2, min_steps_per_epoch=2), 3, 2, num_seeds=S)
+
+    def report(number, info):
+        return {"loss": torch.tensor([1.0, 10.0]) * number, "accuracy": torch.tensor([0.5, 0.25]) / number}
+
+    spy_on_updates(agent, report)
+    log = RecordingLog()
+    data = ExpertReplayBuffer(linear_tanh_expert(10, seed=0))
+    history = train_offline(agent, data, evaluator=ConstantEvaluator(), eval_points=1, log=log, seeds=[3, 4])
+    # updates 1 and 2, then 3 and 4: the means of their reports
+    assert history.losses["loss"] == [[1.5, 15.0], [3.5, 35.0]]
+    np.testing.assert_allclose(history.losses["accuracy"], [[3 / 8, 3 / 16], [7 / 48, 7 / 96]], rtol=1e-6)
+    assert history.x == [2]
+    assert [row["loss_mean"] for row in log.rows] == [8.25, 19.25]
+    assert [row["accuracy_seed4"] for row in log.rows] == pytest.approx([3 / 16, 7 / 96])
+    assert log.values[-1] == {"return": 5.5, "loss": 19.25, "accuracy": pytest.approx(7 / 64)}
+
+
+def test_an_interrupted_epoch_is_begun_anew(tmp_path, assert_same_state):
+    checkpoint, log, data = tmp_path / "checkpoint.pt", RecordingLog(), linear_tanh_expert(10, seed=0)
+
+    def build():
+        return BC(BCConfig(hidden_sizes=(8,), batch_size=10, epochs=4, min_steps_per_epoch=2), 3, 2, num_seeds=S)
+
+    agent = build()
+    with pytest.raises(KeyboardInterrupt):
+        train_offline(
+            *(agent, ExpertReplayBuffer(data)),
+            evaluator=ConstantEvaluator(fail_at=2),
+            eval_points=2,
+            checkpoint=checkpoint,
+        )
+    state = load_safely(checkpoint, what="Checkpoint")
+    assert (state["epochs"], state["history"]["x"]) == (3, [2])
+    assert len(state["history"]["losses"]["bc_loss"]) == 3
+    assert_same_state(state["agent"], agent.state_dict())  # the updates of the fourth are kept
+
+    resumed = build()
+    batches = spy_on_updates(resumed)
+    history = train_offline(
+        *(resumed, ExpertReplayBuffer(data)),
+        evaluator=ConstantEvaluator(),
+        eval_points=2,
+        log=log,
+        resume=checkpoint,
+    )
+    assert len(batches) == 2
+    assert (history.x, history.returns) == ([2, 4], [[1, 10], [1, 10]])
+    assert [row["epochs"] for row in log.rows] == [4]
+    assert len(history.losses["bc_loss"]) == 4
+
+
 def test_bc_stops_at_a_loss_that_is_not_finite():
     agent = BC(BCConfig(hidden_sizes=(8,), batch_size=10, epochs=3, min_steps_per_epoch=2), 3, 2, num_seeds=S)
     spy_on_updates(
         agent, lambda number, info: {"bc_loss": torch.tensor([math.nan, 1.0]) if number == 3 else torch.ones(2)}
     )
-    with pytest.raises(NotFiniteError, match="in epoch 2: bc_loss is not finite for seed number 0"):
+    with pytest.raises(NotFiniteError, match="at 2 epochs: bc_loss is not finite for seed number 0"):
         train_offline(agent, ExpertReplayBuffer(linear_tanh_expert(10, seed=0)))

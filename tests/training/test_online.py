@@ -1,4 +1,4 @@
-"""The online loop: what it counts, what it keeps and logs, and how it leaves the processor."""
+"""The online loop: what it counts, what it keeps and logs, and where its demonstrations come from."""
 
 import math
 
@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-import rlopt.training
-from rlopt.agents import IPMD, SAC
-from rlopt.config import IPMDConfig, SACConfig
-from rlopt.devices import arithmetic_set_up
+from rlopt.agents import IPMD, EnvironmentReward, FrozenReward
+from rlopt.config import IPMDConfig
+from rlopt.envs import env_spec
 from rlopt.errors import UserError
-from rlopt.evaluation import BestPolicies, evaluate
 from rlopt.imitation.expert_buffer import ExpertReplayBuffer
 from rlopt.logs.files import load_safely
-from rlopt.training import metrics_row, train_online
+from rlopt.training import train_online
+from rlopt.training.collectors import BehaviorPolicy
+from rlopt.training.evaluation import BestPolicies, evaluate
 
 from .shared import TINY, ConstantEvaluator, RecordingLog, S, sac, settings, spy_on_updates
 
@@ -87,14 +87,15 @@ def test_the_number_of_updates(counter_env, updates_per_frame, total, evaluated)
     assert history.x == evaluated  # never before the first update
 
 
-def ipmd(**changes):
+def ipmd(given=True, **changes):
     agent = IPMD(IPMDConfig(**TINY, expert_batch_size=8, **changes), 3, 2, num_seeds=S)
-    agent.set_expert_buffer(expert_buffer())
+    if given:
+        agent.set_expert_buffer(expert_buffer())
     return agent
 
 
 @pytest.mark.parametrize(
-    ("anneal", "shares"),
+    ("lr_decay", "shares"),
     [
         (0.0, [1, 1, 1, 1, 1, 1, 1]),
         # the last 40 of 80 frames; an update goes with what was left when its batch began: 10, 20, 30, ... frames
@@ -103,7 +104,7 @@ def ipmd(**changes):
     ],
 )
 @pytest.mark.parametrize("build", [sac, ipmd])
-def test_learning_rates_fall_to_zero_over_the_last_frames(counter_env, anneal, shares, build):
+def test_learning_rates_fall_to_zero_over_the_last_frames(counter_env, lr_decay, shares, build):
     agent, seen = build(), []
 
     def spy(_, info):
@@ -111,29 +112,39 @@ def test_learning_rates_fall_to_zero_over_the_last_frames(counter_env, anneal, s
         return info
 
     spy_on_updates(agent, spy)
-    train_online(agent, counter_env, settings(anneal=anneal, updates_per_frame=0.1), evaluator=ConstantEvaluator())
+    train_online(agent, counter_env, settings(lr_decay=lr_decay, updates_per_frame=0.1), evaluator=ConstantEvaluator())
     rates = [optimizer.full_learning_rate for optimizer in agent.optimizers]
     assert len(rates) == (2 if build is sac else 3)
     np.testing.assert_allclose(seen, np.outer(shares, rates), rtol=1e-6)
 
 
+def with_reward(kind, **changes):
+    """IPMD on a frozen reward or on the environment's."""
+    config = IPMDConfig(**TINY, expert_batch_size=8, **changes)
+    reward = EnvironmentReward() if kind == "environment" else FrozenReward(config, 3, 2, ipmd().reward.state_dict())
+    return IPMD(config, 3, 2, num_seeds=S, reward=reward)
+
+
 @pytest.mark.parametrize(
     ("build", "of_the_last"),
     [
-        (lambda: ipmd(recent_share=1.0), True),
-        (lambda: ipmd(recent_share=1.0, freeze_reward=True), False),
-        (lambda: ipmd(recent_share=1.0, use_environment_reward=True), False),
+        (lambda: ipmd(recent_ratio=1.0), True),
+        (lambda: with_reward("frozen", recent_ratio=1.0), True),
+        (lambda: with_reward("environment", recent_ratio=1.0), True),
+        (lambda: sac(recent_ratio=1.0), True),
         (ipmd, False),
+        (lambda: with_reward("frozen"), False),
+        (lambda: with_reward("environment"), False),
         (sac, False),
     ],
-    ids=["recent share", "frozen reward", "environment's reward", "default", "SAC"],
+    ids=[f"{name}{share}" for share in (", recent", "") for name in ("learned", "frozen", "environment", "SAC")],
 )
-def test_a_learned_reward_may_ask_for_recent_data(counter_env, monkeypatch, build, of_the_last):
-    monkeypatch.setattr("rlopt.replay.RECENT_FRAMES", 10)  # one collector batch
+def test_any_agent_may_ask_for_recent_data(counter_env, monkeypatch, build, of_the_last):
+    monkeypatch.setattr("rlopt.training.replay.RECENT_FRAMES", 10)  # one collector batch
     agent = build()
     batches = spy_on_updates(agent)
     train_online(agent, counter_env, settings(), evaluator=ConstantEvaluator())
-    # episodes of 4 and 7 steps in turn: the 40 steps of a copy end in episode 7
+    # episodes of 4 and 7 steps in turn: the 40 steps of an environment end in episode 7
     episodes = torch.stack([batch.observation[..., 1] for batch in batches[-5:]])
     assert (episodes.min() >= 6) == of_the_last
 
@@ -158,17 +169,17 @@ def test_returns_are_those_of_the_trained_policy():
     np.testing.assert_allclose(history.returns[0], expected, rtol=1e-5)
 
 
-def test_the_actor_gathers_experience_and_its_mean_is_evaluated(counter_env, monkeypatch):
+def test_the_actor_gathers_experience_and_its_average_is_evaluated(counter_env, monkeypatch):
     agent, evaluated, acting = sac(), [], []
-    behavior = rlopt.training.BehaviorPolicy
     monkeypatch.setattr(
-        "rlopt.training.BehaviorPolicy", lambda actor, *args: acting.append(actor) or behavior(actor, *args)
+        "rlopt.training.online.BehaviorPolicy",
+        lambda actor, *args: acting.append(actor) or BehaviorPolicy(actor, *args),
     )
     train_online(
         agent, counter_env, settings(), evaluator=lambda policy: evaluated.append(policy.actor) or np.zeros((S, 1))
     )
     assert acting == [agent.actor]
-    assert set(evaluated) == {agent.mean_actor}
+    assert set(evaluated) == {agent.ema_actor}
 
 
 def test_training_is_reproducible(counter_env, assert_same_state):
@@ -179,6 +190,9 @@ def test_training_is_reproducible(counter_env, assert_same_state):
     assert_same_state(agents[0].state_dict(), agents[1].state_dict())
 
 
+SIZES = {"observation": 3, "action": 2, "next_observation": 3}
+
+
 def expert_buffer(observation_size=3, action_size=2):
     generator = torch.Generator().manual_seed(0)
     observation = torch.randn(50, observation_size, generator=generator)
@@ -186,14 +200,62 @@ def expert_buffer(observation_size=3, action_size=2):
     return ExpertReplayBuffer({"observation": observation, "action": action, "next_observation": observation + 1})
 
 
+def test_an_agent_that_needs_demonstrations_is_refused_without(counter_env):
+    with pytest.raises(UserError) as refusal:
+        train_online(ipmd(given=False), counter_env, settings(), evaluator=ConstantEvaluator())
+    assert str(refusal.value) == "IPMD needs demonstrations: train_online(agent, env, config, expert)."
+
+
+@pytest.mark.parametrize(
+    ("expert", "complaint"),
+    [({"observation": torch.zeros(5, 3)}, "wrap the dict in an ExpertReplayBuffer"), (4, "of different environments")],
+)
+def test_demonstrations_that_do_not_fit_are_refused(counter_env, expert, complaint):
+    expert = expert_buffer(observation_size=expert) if isinstance(expert, int) else expert
+    for agent in (ipmd(given=False), sac()):
+        with pytest.raises(UserError, match=complaint):
+            train_online(agent, counter_env, settings(), expert, evaluator=ConstantEvaluator())
+
+
+def test_demonstrations_may_be_given_to_the_loop_or_to_the_agent(counter_env, assert_same_state):
+    to_loop, to_agent, both = ipmd(given=False), ipmd(), ipmd(given=False)
+    other = ExpertReplayBuffer({name: torch.ones(9, size) for name, size in SIZES.items()})
+    both.set_expert_buffer(other)  # the loop's come first
+    histories = [
+        train_online(agent, counter_env, settings(), expert, evaluator=ConstantEvaluator())
+        for agent, expert in ((to_loop, expert_buffer()), (to_agent, None), (both, expert_buffer()))
+    ]
+    for agent, history in zip((to_agent, both), histories[1:], strict=True):
+        assert_same_state(to_loop.state_dict(), agent.state_dict())
+        assert history.losses == histories[0].losses
+
+
+def test_an_agent_that_needs_no_demonstrations_draws_none(counter_env, assert_same_state):
+    with_them, without, expert = sac(), sac(), expert_buffer()
+    before = expert.generator.get_state()
+    train_online(with_them, counter_env, settings(), expert, evaluator=ConstantEvaluator())
+    train_online(without, counter_env, settings(), evaluator=ConstantEvaluator())
+    assert_same_state(with_them.state_dict(), without.state_dict())
+    assert torch.equal(expert.generator.get_state(), before)
+
+
+@pytest.mark.parametrize("evaluator", [ConstantEvaluator, lambda: None], ids=["given", "the loop's own"])
+def test_an_environment_is_given_by_its_id_or_as_a_spec(counter_env, assert_same_state, evaluator):
+    by_id, by_spec = sac(), sac()
+    histories = [
+        train_online(agent, env, settings(eval_episodes=2), evaluator=evaluator())
+        for agent, env in ((by_id, counter_env), (by_spec, env_spec(counter_env)))
+    ]
+    assert_same_state(by_id.state_dict(), by_spec.state_dict())
+    assert histories[0].returns == histories[1].returns
+    assert histories[0].losses == histories[1].losses
+
+
 def test_ipmd_learns_a_reward_from_the_expert(counter_env):
-    agent = IPMD(IPMDConfig(**TINY, expert_batch_size=8), 3, 2, num_seeds=S)
-    with pytest.raises(UserError, match="set_expert_buffer"):
-        train_online(agent, counter_env, settings(), evaluator=ConstantEvaluator())
-    agent.set_expert_buffer(expert_buffer())
-    before = agent.reward_net.mlp.layers[0].weight.clone()
+    agent = ipmd()
+    before = agent.reward.net.mlp.layers[0].weight.clone()
     history = train_online(agent, counter_env, settings(), evaluator=ConstantEvaluator())
-    assert (agent.reward_net.mlp.layers[0].weight != before).flatten(1).any(1).all()
+    assert (agent.reward.net.mlp.layers[0].weight != before).flatten(1).any(1).all()
     assert {"reward_policy", "reward_expert", "reward_loss", "gradient_penalty"} < set(history.losses)
 
 
@@ -207,52 +269,10 @@ def test_the_log_gets_progress_and_a_row_per_evaluation(counter_env):
     assert all(math.isfinite(value) for row in log.rows for value in row.values())
 
 
-def test_metrics_row_by_hand():
-    returns = np.array([[1.0, 3.0], [10.0, 30.0]])
-    row = metrics_row("frames", 50, 0.0, returns, {"alpha": torch.tensor([0.25, 0.75])}, [7, 8])
-    assert row.pop("wall_seconds") > 0
-    assert row.pop("frames_per_second") > 0
-    assert row == {
-        **{"frames": 50, "return_mean": 11, "return_seed7": 2, "return_seed8": 20},
-        **{"alpha_mean": 0.5, "alpha_seed7": 0.25, "alpha_seed8": 0.75},
-    }
-    without = metrics_row("epochs", 1, 0.0, None, {}, [7])
-    assert math.isnan(without["return_mean"])
-    assert math.isnan(without["return_seed7"])
-
-
-def test_training_gives_the_processor_back(counter_env):
-    seen = []
-    agent = sac()
-    spy_on_updates(agent, lambda number, info: seen.append(np.float32(1e-40) * np.float32(1) == 0) or info)
-    threads = torch.get_num_threads()
-    train_online(agent, counter_env, settings(), evaluator=ConstantEvaluator())
-    assert all(seen)  # denormals count as zero while it trains
-    assert np.float32(1e-40) * np.float32(1) != 0
-    assert torch.get_num_threads() == threads
-
-
-@pytest.mark.parametrize(("precision", "allowed"), [("tf32", True), ("float32", False)])
-def test_tf32_products_are_allowed_while_an_agent_that_asks_for_them_trains(counter_env, precision, allowed):
-    seen = []
-    config = SACConfig(hidden_sizes=(8,), batch_size=10, matmul_precision=precision)
-    agent = SAC(config, 3, 2, num_seeds=S)
-    spy_on_updates(agent, lambda number, info: seen.append(torch.backends.cuda.matmul.allow_tf32) or info)
-    train_online(agent, counter_env, settings(), evaluator=ConstantEvaluator())
-    assert set(seen) == {allowed}
-    assert not torch.backends.cuda.matmul.allow_tf32
-
-
-def test_beside_a_gpu_the_processor_has_one_thread(monkeypatch):
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    with arithmetic_set_up(10, 256, 256, "cuda"):
-        assert torch.get_num_threads() == 1
-
-
 def test_what_fails_before_training_leaves_no_processes_behind(counter_env, monkeypatch):
     # processes that step environments keep a program from ending, and only the loop shuts them down
     started = []
-    monkeypatch.setattr("rlopt.training.make_collector", lambda *args, **settings: started.append(settings))
+    monkeypatch.setattr("rlopt.training.online.make_collector", lambda *args, **settings: started.append(settings))
     log = type("Log", (), {"info": lambda self, text: 1 / 0})()
     with pytest.raises(ZeroDivisionError):
         train_online(sac(), counter_env, settings(compile=True), evaluator=ConstantEvaluator(), log=log)

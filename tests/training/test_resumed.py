@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from rlopt.agents import IPMD, SAC
-from rlopt.collectors import make_collector
+from rlopt.agents import IPMD, SAC, EnvironmentReward
 from rlopt.config import IPMDConfig, SACConfig
 from rlopt.errors import UserError
 from rlopt.logs.files import load_safely
-from rlopt.training import NotFiniteError, check_finite, train_online
+from rlopt.training import NotFiniteError, train_online
+from rlopt.training.collectors import make_collector
 
 from .shared import TINY, ConstantEvaluator, S, sac, settings, spy_on_updates
 
@@ -75,7 +75,7 @@ def test_the_warm_up_is_not_begun_again(counter_env, tmp_path, monkeypatch, stop
         asked_for.append(kwargs["random_frames"])
         return make_collector(*args, **kwargs)
 
-    monkeypatch.setattr("rlopt.training.make_collector", spy)
+    monkeypatch.setattr("rlopt.training.online.make_collector", spy)
     train_online(sac(), counter_env, settings(), evaluator=ConstantEvaluator(), resume=checkpoint)
     assert asked_for == [random_frames]
 
@@ -87,7 +87,7 @@ def test_what_cannot_be_resumed(counter_env, tmp_path):
     train_online(sac(), counter_env, settings(), evaluator=ConstantEvaluator(), checkpoint=checkpoint)
     with pytest.raises(UserError, match="not of a run with these settings"):
         train_online(sac(hidden_sizes=(9,)), counter_env, settings(frames=90), resume=checkpoint)
-    ipmd = IPMD(IPMDConfig(**TINY), 3, 2, num_seeds=S)
+    ipmd = IPMD(IPMDConfig(**TINY), 3, 2, num_seeds=S, reward=EnvironmentReward())
     with pytest.raises(UserError, match="not of a run with these settings"):
         train_online(ipmd, counter_env, settings(frames=90), resume=checkpoint)
 
@@ -120,13 +120,6 @@ def test_a_loss_that_is_not_finite_stops_training_without_a_checkpoint_too(count
     assert evaluator.calls == 0
 
 
-def test_check_finite_names_quantity_and_seeds():
-    check_finite({"alpha": torch.ones(3)}, "now")
-    info = {"alpha": torch.ones(3), "critic_loss": torch.tensor([math.inf, 0.0, -math.inf])}
-    with pytest.raises(NotFiniteError, match=r"stopped now: critic_loss is not finite for seed number 0, 2\."):
-        check_finite(info, "now")
-
-
 def test_an_interrupt_saves_a_checkpoint(counter_env, tmp_path, assert_same_state):
     checkpoint = tmp_path / "checkpoint.pt"
     agent = sac()
@@ -143,6 +136,21 @@ def test_an_interrupt_saves_a_checkpoint(counter_env, tmp_path, assert_same_stat
     assert state["history"]["x"] == [40]
     assert len(state["replay"]["elements"]) == 60
     assert_same_state(state["agent"], agent.state_dict())
+
+
+def test_frames_of_an_interrupted_batch_are_counted(counter_env, tmp_path):
+    agent, checkpoint = sac(), tmp_path / "checkpoint.pt"
+
+    def interrupt(number, info):  # in the third batch of 5 updates
+        if number == 12:
+            raise KeyboardInterrupt
+        return info
+
+    spy_on_updates(agent, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        train_online(agent, counter_env, settings(), evaluator=ConstantEvaluator(), checkpoint=checkpoint)
+    state = load_safely(checkpoint, what="Checkpoint")
+    assert state["frames"] == len(state["replay"]["elements"]) == 40
 
 
 def test_an_interrupted_evaluation_is_made_up_for(counter_env, tmp_path):

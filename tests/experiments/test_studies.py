@@ -5,13 +5,11 @@ import json
 import pytest
 import torch
 
-from rlopt import studies
 from rlopt.agents import IPMD
-from rlopt.config import IPMDConfig
+from rlopt.config import IPMDConfig, RunOptions
 from rlopt.errors import UserError
-from rlopt.imitation import ExpertReplayBuffer
-from rlopt.imitation.demonstrations import Demonstrations, save_demonstrations
-from rlopt.stages import RunOptions
+from rlopt.experiments import ablations, run, studies
+from rlopt.imitation import Demonstrations, ExpertReplayBuffer, save_demonstrations
 
 QUIET = {"wandb": False, "device": "cpu", "show_progress": False}
 TINY = {
@@ -60,8 +58,8 @@ def test_every_group_of_seeds_gets_its_own_demonstrations():
     with pytest.raises(ValueError, match="2 groups of 3"):
         experts.sample_stacked(5, 5)
     agent = IPMD(IPMDConfig(hidden_sizes=(4,), expert_batch_size=5), 3, 1, num_seeds=6)
-    agent.set_expert_buffer(experts)
-    packed = agent.sample_expert(2)  # for two updates at once, seeds keep their groups
+    agent.set_expert_buffer(experts)  # which the loop takes
+    packed = experts.sample_packed(2, agent.num_seeds, agent.expert_batch_size)  # for two updates at once: same groups
     assert packed.shape == (2, 6, 5, 9)
     assert packed[:, :3, :, :3].unique().tolist() == [1.0]
     assert packed[:, 3:, :, :3].unique().tolist() == [2.0]
@@ -86,8 +84,8 @@ def test_demonstration_study_writes_every_cell(tmp_path, expert_data):
 
 
 def test_ablations_keep_what_is_finished(tmp_path, expert_data, monkeypatch):
-    def run(names):
-        return studies.run_ablations(
+    def ablate(names):
+        return ablations.run_ablations(
             expert_data,
             names=names,
             frames=200,
@@ -97,13 +95,13 @@ def test_ablations_keep_what_is_finished(tmp_path, expert_data, monkeypatch):
             **TINY,
         )
 
-    first = run(["default"])["ablations"]["default"]
+    first = ablate(["default"])["ablations"]["default"]
     trained = []
-    train_online = studies.train_online
+    train_online = run.train_online
     monkeypatch.setattr(
-        studies, "train_online", lambda agent, *a, **k: trained.append(agent) or train_online(agent, *a, **k)
+        run, "train_online", lambda agent, *a, **k: trained.append(agent) or train_online(agent, *a, **k)
     )
-    both = run(["default", "1/eta = 1"])["ablations"]
+    both = ablate(["default", "1/eta = 1"])["ablations"]
     assert [agent.config.inverse_eta for agent in trained] == [1.0]
     assert both["default"] == first
     assert (tmp_path / "study" / "Pendulum-v1" / "ablations.png").stat().st_size > 1000
@@ -111,4 +109,4 @@ def test_ablations_keep_what_is_finished(tmp_path, expert_data, monkeypatch):
 
 def test_unknown_ablation_is_named(expert_data, tmp_path):
     with pytest.raises(UserError, match="no such thing"):
-        studies.run_ablations(expert_data, names=["no such thing"], options=RunOptions(log_dir=tmp_path, **QUIET))
+        ablations.run_ablations(expert_data, names=["no such thing"], options=RunOptions(log_dir=tmp_path, **QUIET))

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from rlopt.config import preset
 from rlopt.envs import env_spec, make_env
+from rlopt.presets import preset
 
 
 @pytest.mark.parametrize(

@@ -6,15 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tensordict import TensorDict
 
-from rlopt import replay
-from rlopt.replay import SeedReplayBuffer
+from rlopt.training import replay
+from rlopt.training.replay import SeedReplayBuffer
 from rlopt.transition import Transition
 
 O, A = 3, 2  # noqa: E741
 
 
 def rollout(num_seeds, num_envs, steps, start=0):
-    """A collector batch `[S*E, T]` in which seed i, copy e, step t has the observation (i, e, start + t)."""
+    """A collector batch `[S*E, T]` in which seed i, environment e, step t has the observation (i, e, start + t)."""
     grid = torch.meshgrid(*(torch.arange(n) for n in (num_seeds, num_envs, steps)), indexing="ij")
     observation = torch.stack(grid, dim=-1).float().flatten(0, 1)  # [S*E, T, 3]
     observation[..., 2] += start
@@ -33,9 +33,9 @@ def build(capacity=1_000, num_seeds=3, seed=0):
     return SeedReplayBuffer(capacity, O, A, num_seeds=num_seeds, seed=seed)
 
 
-def sample(buffer, num_updates, batch_size, recent_share=0.0):
+def sample(buffer, num_updates, batch_size, recent_ratio=0.0):
     """The fields of `[U, S, B]` sampled transitions."""
-    return Transition.unpack(buffer.sample(num_updates, batch_size, recent_share), O, A)
+    return Transition.unpack(buffer.sample(num_updates, batch_size, recent_ratio), O, A)
 
 
 @given(
@@ -113,9 +113,9 @@ def test_batches_of_one_call_differ():
     assert not torch.equal(first, second)
 
 
-def stored_steps(buffer, recent_share=0.0):
+def stored_steps(buffer, recent_ratio=0.0):
     """The step numbers that sampling finds."""
-    return set(sample(buffer, 30, 16, recent_share).observation[..., 2].flatten().int().tolist())
+    return set(sample(buffer, 30, 16, recent_ratio).observation[..., 2].flatten().int().tolist())
 
 
 def test_the_newest_transitions_stay():
@@ -139,14 +139,14 @@ def test_recent_data_are_the_newest(few_are_recent, batches):
     for start in range(0, 2 * batches, 2):
         buffer.extend(rollout(2, 1, 2, start))
     end = 2 * batches
-    assert stored_steps(buffer, recent_share=1.0) == set(range(end - 4, end))
-    assert stored_steps(buffer, recent_share=0.5) == set(range(max(0, end - 10), end))
+    assert stored_steps(buffer, recent_ratio=1.0) == set(range(end - 4, end))
+    assert stored_steps(buffer, recent_ratio=0.5) == set(range(max(0, end - 10), end))
 
 
 def test_with_fewer_frames_all_are_recent(few_are_recent):
     buffer = build()
     buffer.extend(rollout(3, 1, 3))
-    assert stored_steps(buffer, recent_share=1.0) == {0, 1, 2}
+    assert stored_steps(buffer, recent_ratio=1.0) == {0, 1, 2}
 
 
 @pytest.mark.parametrize("share", [0.25, 0.5, 0.75])

@@ -11,7 +11,14 @@ from rlopt.agents import SAC
 from rlopt.config import SACConfig
 from rlopt.envs import env_spec
 from rlopt.errors import UserError
-from rlopt.evaluation import EVALUATION_SEED, Evaluator, evaluate, random_policy, sampling_policy, select_policy
+from rlopt.training.evaluation import (
+    EVALUATION_SEED,
+    Evaluator,
+    evaluate,
+    random_policy,
+    sampling_policy,
+    select_policy,
+)
 
 S, P = 2, 3
 
@@ -53,7 +60,7 @@ def test_two_evaluations_are_equal(pendulum):
     np.testing.assert_array_equal(evaluate(policy, "Pendulum-v1", num_seeds=S, episodes=P), returns)
 
 
-# Hopper's episodes end at different times for every copy
+# Hopper's episodes end at different times
 @pytest.mark.parametrize("env_id", ["Pendulum-v1", "Hopper-v5"])
 def test_the_return_is_that_of_a_plain_loop(env_id):
     policy = agent(env_id).policy
@@ -81,15 +88,15 @@ def test_returns_and_lengths_by_hand(counter_env):
     evaluator.close()
 
 
-def test_copies_end_on_their_own(counter_env):
+def test_environments_end_on_their_own(counter_env):
     evaluator = Evaluator(counter_env, num_seeds=S, episodes=2)
-    evaluator.envs[1].reset()  # one copy is an episode ahead: it goes on to the time limit when the others terminate
+    evaluator.envs[1].reset()  # one is an episode ahead: it goes on to the time limit when the others terminate
     assert evaluator(agent(counter_env).policy).tolist() == [[10, 28], [10, 10]]
     evaluator.close()
 
 
 def test_an_endless_episode_is_an_error(counter_env, monkeypatch):
-    monkeypatch.setattr("rlopt.evaluation.LONGEST_EPISODE", 3)  # of four
+    monkeypatch.setattr("rlopt.training.evaluation.LONGEST_EPISODE", 3)  # of four
     with pytest.raises(UserError, match=f"{counter_env} did not end within 3 steps: .* max_episode_steps"):
         Evaluator(counter_env, num_seeds=S, episodes=2)(agent(counter_env).policy)
 

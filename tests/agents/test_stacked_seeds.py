@@ -1,11 +1,13 @@
 """S seeds in one update: each gets what it would get alone, and none touches another."""
 
+from operator import attrgetter
+
 import pytest
 import torch
 
 from rlopt.agents import BC, IPMD, SAC
+from rlopt.agents.saving import take_seed
 from rlopt.config import BCConfig, IPMDConfig, SACConfig
-from rlopt.models import take_seed
 from rlopt.transition import Transition
 
 S, B, UPDATES, SEED = 3, 16, 8, 11
@@ -16,7 +18,7 @@ KINDS = {
     "ipmd": (IPMD, IPMDConfig(**HIDDEN, inverse_eta=0.5, mirror_period=3)),
     "ipmd_average_reward": (IPMD, IPMDConfig(**HIDDEN, average_reward=True, reward_inputs="sas")),
     "ipmd_standardized": (IPMD, IPMDConfig(**HIDDEN, standardize_observations=True, entropy_backup=False)),
-    "ipmd_walking": (IPMD, IPMDConfig(**HIDDEN, expert_share=0.5, expert_bound=True, entropy_backup=False)),
+    "ipmd_walking": (IPMD, IPMDConfig(**HIDDEN, expert_ratio=0.5, expert_bound=True, entropy_backup=False)),
     "bc": (BC, BCConfig(**HIDDEN)),
 }
 
@@ -58,7 +60,7 @@ def share_noise(monkeypatch):
 
         monkeypatch.setattr("rlopt.agents.sac.standard_normal", normal)
         monkeypatch.setattr("rlopt.agents.ipmd.standard_normal", normal)
-        monkeypatch.setattr("rlopt.agents.ipmd.uniform", uniform)
+        monkeypatch.setattr("rlopt.agents.reward.uniform", uniform)
 
     return start
 
@@ -70,12 +72,12 @@ def test_each_seed_gets_what_it_gets_alone(kind, index, batches, share_noise, as
     lone.load_state_dict(take_seed(stacked.state_dict(), index, S))
     mine = slice(index, index + 1)
     share_noise(slice(None))
-    stacked_info = train(stacked, batches)
+    stacked_metrics = train(stacked, batches)
     share_noise(mine)
-    lone_info = train(lone, batches, mine)
+    lone_metrics = train(lone, batches, mine)
 
     assert_same_state(take_seed(stacked.state_dict(), index, S), lone.state_dict(), atol=1e-5, rtol=1e-4)
-    for together, alone in zip(stacked_info, lone_info, strict=True):
+    for together, alone in zip(stacked_metrics, lone_metrics, strict=True):
         for name, value in together.items():
             torch.testing.assert_close(value[mine], alone[name], atol=1e-4, rtol=1e-4)
 
@@ -89,13 +91,13 @@ def test_a_seed_does_not_touch_the_others(kind, batches):
         return Transition(*spoilt)
 
     plain, other = build(kind), build(kind)
-    plain_info = train(plain, batches)
-    other_info = train(other, [(spoil(batch), spoil(expert)) for batch, expert in batches])
+    plain_metrics = train(plain, batches)
+    other_metrics = train(other, [(spoil(batch), spoil(expert)) for batch, expert in batches])
 
     for index in range(S):
         first, second = (take_seed(agent.actor.state_dict(), index, S) for agent in (plain, other))
         assert all(torch.equal(value, second[name]) for name, value in first.items()) is (index != 1)
-    for before, after in zip(plain_info, other_info, strict=True):
+    for before, after in zip(plain_metrics, other_metrics, strict=True):
         for name, value in before.items():
             assert torch.equal(value[[0, 2]], after[name][[0, 2]]), name
 
@@ -105,9 +107,9 @@ def test_initial_weights_are_those_of_the_seed_alone(kind):
     stacked = build(kind)
     for index in range(S):
         lone = build(kind, num_seeds=1, seed=SEED + index)
-        for network in ("actor", "reward_net") if isinstance(lone, IPMD) else ("actor",):
-            mine = take_seed(getattr(stacked, network).state_dict(), index, S)
-            for name, value in getattr(lone, network).state_dict().items():
+        for network in ("actor", "reward.net") if isinstance(lone, IPMD) else ("actor",):
+            mine = take_seed(attrgetter(network)(stacked).state_dict(), index, S)
+            for name, value in attrgetter(network)(lone).state_dict().items():
                 assert torch.equal(value, mine[name]), name
 
 

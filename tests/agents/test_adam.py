@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rlopt.adam import Adam
+from rlopt.agents.adam import Adam
 
 
 def problem(seed=0):
@@ -38,8 +38,8 @@ def test_half_the_learning_rate_is_half_the_step():
     for share in (1.0, 0.5, 0.0):
         weight = torch.tensor([1.0, -2.0], requires_grad=True)
         adam = Adam([weight], 0.1)
-        adam.anneal(0.7)  # a share is of the full rate, whatever the last one was
-        adam.anneal(share)
+        adam.scale_learning_rate(0.7)  # a share is of the full rate, whatever the last one was
+        adam.scale_learning_rate(share)
         adam.minimize(weight.square())
         torch.testing.assert_close(weight.detach(), torch.tensor([1.0 - 0.1 * share, -2.0 + 0.1 * share]))
 

@@ -1,19 +1,16 @@
 """Experience as TorchRL's collector delivers it, and the device it is meant for."""
 
 import itertools
-import logging
 
 import pytest
 import torch
 from tensordict import TensorDict
 
 from rlopt.agents import SAC
-from rlopt.collectors import BehaviorPolicy, make_collector
 from rlopt.config import SACConfig
-from rlopt.devices import choose_device
 from rlopt.envs import as_seeds, env_spec
-from rlopt.errors import UserError
-from rlopt.replay import SeedReplayBuffer
+from rlopt.training.collectors import BehaviorPolicy, make_collector
+from rlopt.training.replay import SeedReplayBuffer
 
 SEEDS, E, T = [5, 6, 7], 2, 4
 
@@ -28,7 +25,7 @@ def collect(env_id, batches, agent=None, random_frames=0, seeds=SEEDS, between=l
     """The first batches of a collector, `between` called after each."""
     agent = agent or build(env_id)
     collector = make_collector(
-        env_id,
+        env_spec(env_id),
         BehaviorPolicy(agent.actor, len(seeds), seeds[0]),
         seeds=seeds,
         num_envs=E,
@@ -51,7 +48,7 @@ def act_always(agent, action):
     agent.actor.mlp.layers[-1].bias.data[..., : agent.action_size] = 100.0 * action
 
 
-def test_batches_have_the_shape_of_seeds_copies_and_steps(counter_env):
+def test_batches_have_the_shape_of_seeds_environments_and_steps(counter_env):
     for rollout in collect(counter_env, 3):
         assert rollout.shape == (len(SEEDS) * E, T)
         assert rollout["observation"].shape == (len(SEEDS) * E, T, 3)
@@ -67,7 +64,7 @@ def test_the_buffer_holds_as_many_transitions_as_frames_collected(counter_env):
 
 
 def test_steps_follow_one_another_across_batches(counter_env):
-    # rewards 1, 2, 3, 4 and termination, then 1 ... 7 and truncation, in every copy (conftest.py)
+    # rewards 1, 2, 3, 4 and termination, then 1 ... 7 and truncation, in every environment (conftest.py)
     data = torch.cat(collect(counter_env, 4), dim=1)
     assert data["next", "reward"].squeeze(-1).tolist() == [[*range(1, 5), *range(1, 8), *range(1, 5), 1]] * 6
     done = data["next", "done"].squeeze(-1)
@@ -153,38 +150,3 @@ def test_a_policy_of_another_device_acts_as_it_was_at_the_last_refresh(counter_e
     assert torch.equal(behavior(step)["action"], torch.ones(6, 2))
     behavior.refresh()
     assert torch.equal(behavior(step)["action"], -torch.ones(6, 2))
-
-
-# ------------------------------------------------------------------------------------------------------------ devices
-
-
-def test_cpu_is_taken_without_a_word(caplog):
-    assert choose_device("cpu") == torch.device("cpu")
-    assert caplog.records == []
-
-
-@pytest.mark.parametrize("name", ["cuda", "cuda:0"])
-def test_without_cuda_there_is_one_warning_line(name, caplog, monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with caplog.at_level(logging.INFO):
-        assert choose_device(name) == torch.device("cpu")
-    (record,) = caplog.records
-    assert record.levelname == "WARNING"
-    assert "CUDA" in record.getMessage()
-    assert "\n" not in record.getMessage()
-
-
-def test_with_cuda_a_device_must_exist(caplog, monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert choose_device("cuda") == torch.device("cuda")
-    assert choose_device("cuda:1") == torch.device("cuda:1")
-    with pytest.raises(UserError, match=r"cuda:7 does not exist.*2"):
-        choose_device("cuda:7")
-    assert caplog.records == []
-
-
-@pytest.mark.parametrize("name", ["banana", "mps", ""])
-def test_what_is_no_device_is_refused(name):
-    with pytest.raises(UserError, match=f"--device '?{name}.*use cpu, cuda"):
-        choose_device(name)

@@ -140,8 +140,8 @@ def test_critic_loss_and_gradient(agent, batch, noise):
     expected_gradients = gradients_of(expected, module.qvalue_network_params)  # [K, out, in], [K, out], ...
 
     gradients = recorded_gradients(agent.critic_optimizer, agent.critic.mlp)
-    info = agent.evaluate_policy(batch, noise)
-    torch.testing.assert_close(info["critic_loss"], expected.detach().view(1))
+    metrics = agent.update_critic(batch, noise)
+    torch.testing.assert_close(metrics["critic_loss"], expected.detach().view(1))
     torch.testing.assert_close(gradients, list(expected_gradients), atol=1e-6, rtol=1e-4)
 
 
@@ -160,33 +160,33 @@ def test_policy_and_temperature_loss_and_gradient(agent, batch, noise, monkeypat
     (temperature_gradient,) = torch.autograd.grad(expected["loss_alpha"], module.log_alpha)
 
     gradients = recorded_gradients(agent.actor_optimizer, agent.actor.mlp)
-    info = agent.improve_policy(batch.observation, noise)
-    torch.testing.assert_close(info["policy_loss"], expected["loss_actor"].detach().view(1))
-    torch.testing.assert_close(info["entropy"], expected["entropy"].view(1))
+    metrics = agent.update_actor(batch.observation, noise)
+    torch.testing.assert_close(metrics["policy_loss"], expected["loss_actor"].detach().view(1))
+    torch.testing.assert_close(metrics["entropy"], expected["entropy"].view(1))
     torch.testing.assert_close(temperature_losses[0].detach(), expected["loss_alpha"].detach().view(1))
     *gradients, own_temperature_gradient = (gradient.squeeze(0) for gradient in gradients)
     torch.testing.assert_close(own_temperature_gradient, temperature_gradient)
     torch.testing.assert_close(gradients, list(expected_gradients), atol=1e-6, rtol=1e-4)
 
 
-@pytest.mark.parametrize(("name", "source", "tau"), [("target_critic", "critic", 0.005), ("mean_actor", "actor", 0.02)])
+@pytest.mark.parametrize(("name", "source", "tau"), [("target_critic", "critic", 0.005), ("ema_actor", "actor", 0.02)])
 def test_averages_follow_what_was_learned(name, source, tau, batch):
-    config = SACConfig(hidden_sizes=(16, 16), tau=0.005, policy_tau=0.02, learning_rate=1e-2)
+    config = SACConfig(hidden_sizes=(16, 16), tau=0.005, actor_ema_tau=0.02, learning_rate=1e-2)
     agent = SAC(config, OBSERVATION_SIZE, ACTION_SIZE)
     before = [parameter.clone() for parameter in getattr(agent, name).parameters()]
     agent.update(batch)
-    for old, mean, new in zip(
+    for old, average, new in zip(
         before, getattr(agent, name).parameters(), getattr(agent, source).parameters(), strict=True
     ):
         assert not torch.equal(old, new)
-        torch.testing.assert_close(mean, (1 - tau) * old + tau * new)
+        torch.testing.assert_close(average, (1 - tau) * old + tau * new)
 
 
-def test_the_policy_is_the_mean_actor_and_with_a_tau_of_one_the_actor(agent, batch):
+def test_the_policy_is_the_ema_actor_and_with_a_tau_of_one_the_actor(agent, batch):
     agent.update(batch)
-    mean, _ = agent.mean_actor(batch.observation)
+    mean, _ = agent.ema_actor(batch.observation)
     assert torch.equal(agent.policy(batch.observation), torch.tanh(mean))
-    whole = SAC(SACConfig(hidden_sizes=(16, 16), policy_tau=1.0), OBSERVATION_SIZE, ACTION_SIZE)
+    whole = SAC(SACConfig(hidden_sizes=(16, 16), actor_ema_tau=1.0), OBSERVATION_SIZE, ACTION_SIZE)
     whole.update(batch)
     mean, _ = whole.actor(batch.observation)
     assert torch.equal(whole.policy(batch.observation), torch.tanh(mean))
