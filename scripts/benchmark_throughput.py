@@ -97,8 +97,12 @@ def parse() -> argparse.Namespace:
     add = parser.add_argument
     add("--tables", type=partial(listed, known=TABLES), default=",".join(TABLES), help="what to measure")
     add("--contestants", type=partial(listed, known=LIBRARIES), default=",".join(LIBRARIES), help="who trains")
-    sizes = "of networks and batches in training"
-    add("--sizes", type=partial(listed, known=SIZES), default=",".join(SIZES), help=sizes)
+    add(
+        "--sizes",
+        type=partial(listed, known=SIZES),
+        default=",".join(SIZES),
+        help="of networks and batches in training",
+    )
     add("--num-seeds", type=listed, default="1,5,10", help="of rlopt in training")
     add("--plain", action="store_true", help="measure rlopt's training with plain updates, too")
     precisions = f"of rlopt's matrix products: {','.join(PRECISIONS)}"
@@ -114,7 +118,7 @@ def parse() -> argparse.Namespace:
     add("--quick", action="store_true", help="tiny measurements, to see that all runs")
     add("--out", default="benchmark_results", help="folder of throughput.json and throughput.png")
     args = parser.parse_args()
-    counts = {name: getattr(args, name) for name in ("threads", "rounds", "seconds")}
+    counts = {"threads": args.threads, "rounds": args.rounds, "seconds": args.seconds}
     require_positive(**{name: value for name, value in counts.items() if value is not None})
     choose_device(args.device)  # raises for a name that is none
     return args
@@ -137,10 +141,9 @@ def find_python(path: str) -> str:
 
 
 def use_cores(threads: int | None) -> None:
-    """Leave `threads` cores to this process and those that it starts, and start it again.
+    """Leave `threads` (default: OMP_NUM_THREADS) cores to this process and those that it starts, and start it again.
 
-    Libraries count their cores when they are loaded, each in its own way; what they may use says the same to all.
-    OMP_NUM_THREADS would speak to some of them only; where `threads` is not given, it counts as that.
+    Libraries count cores when they are loaded, each in its own way; what they may use says the same to all.
     """
     cores = sorted(os.sched_getaffinity(0))
     wanted = threads or min(int(os.environ.get("OMP_NUM_THREADS", len(cores))), len(cores))
@@ -167,31 +170,26 @@ def suffix(precision: str) -> str:
     return "" if precision == "float32" else f" {precision}"
 
 
-def field(args: argparse.Namespace, effort: Effort, settings: Settings) -> Iterator[Contestant]:
-    """Every contestant that was asked for, at work."""
-    entries = []
+def measure_training(args: argparse.Namespace, effort: Effort, env_id: str, size: int) -> list[Row]:
+    """Frames per second of whole training, every contestant in its turn."""
+    sizes = {"batch_size": size, "width": size, "warmup_frames": effort.warmup_frames}
+    settings = Settings(env_id=env_id, device=args.device, **sizes)
+    field = []
     for precision, seeds in itertools.product(args.precision, map(int, args.num_seeds)):
         own = replace(settings, num_seeds=seeds, matmul_precision=precision, env_workers=args.env_workers)
         label = f"rlopt S={seeds}{suffix(precision)}"
-        entries.append((label, "rlopt", replace(own, compiled=effort.compiled)))
+        field.append((label, "rlopt", replace(own, compiled=effort.compiled)))
         if args.plain and effort.compiled:
-            entries.append((f"{label} plain", "rlopt", replace(own, compiled=False)))
-    entries += [(library, library, settings) for library in LIBRARIES[1:]]
+            field.append((f"{label} plain", "rlopt", replace(own, compiled=False)))
+    field += [(library, library, settings) for library in LIBRARIES[1:]]
     # SBX's fastest way to one update per frame: a compiled loop of updates
-    entries.insert(-2, ("sbx, 64 at once", "sbx", replace(settings, block=64)))
-    for label, library, chosen in entries:
-        if library in args.contestants:
-            say(f"{settings.env_id}, width {settings.width}: {label} starts")
-            pythons = [sys.executable] if library in OWN_LIBRARIES else args.peer_python or [sys.executable]
-            yield Contestant(label, f"{library.replace('-', '_')}_sac", pythons, chosen)
-
-
-def measure_training(args: argparse.Namespace, effort: Effort, env_id: str, size: int) -> list[Row]:
-    """Frames per second of whole training, every contestant in its turn."""
-    how = {"env_id": env_id, "batch_size": size, "width": size, "device": args.device}
-    contestants = []
+    field.insert(-2, ("sbx, 64 at once", "sbx", replace(settings, block=64)))
     with ExitStack() as stack:
-        for contestant in field(args, effort, Settings(**how, warmup_frames=effort.warmup_frames)):
+        contestants = []
+        for label, library, chosen in (entry for entry in field if entry[1] in args.contestants):
+            say(f"{env_id}, width {size}: {label} starts")
+            pythons = [sys.executable] if library in OWN_LIBRARIES else args.peer_python or [sys.executable]
+            contestant = Contestant(label, f"{library.replace('-', '_')}_sac", pythons, chosen)
             stack.callback(contestant.close)
             contestant.warm_up(effort.turn_seconds)
             contestants.append(contestant)

@@ -1,3 +1,1 @@
-"""The parts of `benchmark_throughput.py`: the contestants, each a process that imports one library alone (`*_sac.py`),
-and what is measured of rlopt by itself.
-"""
+"""The parts of `benchmark_throughput.py`: contestants, each a process that imports one library (`*_sac.py`); rlopt alone."""

@@ -33,14 +33,13 @@ class Contestant:
         self.turn_frames = 0  # of a turn, summed over seeds; rounded up to whole blocks
         self.missing = ""  # why it does not take part, or no longer
         paths = [str(SCRIPTS), *filter(None, [os.environ.get("PYTHONPATH")])]
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         for python in pythons:
             self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - open as long as the process
             self.process = subprocess.Popen(
                 [python, "-m", __package__, module, json.dumps(asdict(settings))],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
+                **pipes,
                 stderr=self.errors,
-                text=True,
                 cwd=tempfile.gettempdir(),  # MuJoCo writes a log where it stands
                 env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
             )

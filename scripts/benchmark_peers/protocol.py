@@ -9,10 +9,9 @@ import os
 import sys
 import time
 from collections.abc import Callable, Generator
-from typing import Any
 
 # What a library prints must not end up among the answers.
-_ANSWERS = os.fdopen(os.dup(1), "w")
+_ANSWERS = os.fdopen(os.dup(1), "w", buffering=1)  # by line
 os.dup2(2, 1)
 
 
@@ -21,15 +20,12 @@ def turns(threads: int, *packages: str) -> Generator[int, int, None]:
 
     Waits without a spin, and ends the process with the benchmark.
     """
-
-    def answer(**values: Any) -> None:
-        print(json.dumps(values), file=_ANSWERS, flush=True)
-
-    answer(threads=threads, versions={name: importlib.metadata.version(name) for name in packages})
+    versions = {name: importlib.metadata.version(name) for name in packages}
+    print(json.dumps({"threads": threads, "versions": versions}), file=_ANSWERS)
     for line in sys.stdin:
         started = time.perf_counter()
         frames = yield int(line)
-        answer(frames=frames, seconds=time.perf_counter() - started)
+        print(json.dumps({"frames": frames, "seconds": time.perf_counter() - started}), file=_ANSWERS)
     sys.exit()
 
 

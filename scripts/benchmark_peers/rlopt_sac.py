@@ -36,15 +36,9 @@ def main(settings: Settings) -> None:
         batch_size=settings.batch_size,
         matmul_precision=settings.matmul_precision,  # type: ignore[arg-type]
     )
-    training = TrainingConfig(
-        frames=1_000_000_000,
-        num_seeds=settings.num_seeds,
-        env_workers=settings.env_workers,
-        compile=settings.compiled,
-        warmup_frames=settings.warmup_frames,
-        buffer_size=settings.buffer_size,
-        eval_episodes=1,  # the benchmark ends before any is played
-    )
+    own = {name: getattr(settings, name) for name in ("num_seeds", "env_workers", "warmup_frames", "buffer_size")}
+    # the benchmark ends before the last frame, and before an episode is played
+    training = TrainingConfig(frames=1_000_000_000, compile=settings.compiled, eval_episodes=1, **own)
     spec, watch = env_spec(settings.env_id), stopwatch(settings)
     next(watch)
     # stands where the run log stands

@@ -1,7 +1,4 @@
-"""A loop on TorchRL's own parts: `Collector`, `ReplayBuffer`, `SACLoss`, `SoftUpdate`.
-
-Set up as rlopt is (8 environments, blocks of 64 frames), which suits it better than single steps.
-"""
+"""A loop on TorchRL's own parts, set up as rlopt is: that suits it better than one environment and single steps."""
 
 import math
 

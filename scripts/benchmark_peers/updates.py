@@ -32,10 +32,10 @@ def time_in_turn(steps: Mapping[Any, Callable[[], object]], effort: Effort) -> d
     timers = {name: timeit.Timer(step) for name, step in steps.items()}
     # the second of three calls may compile, too
     calls = {name: math.ceil(effort.seconds / timer.repeat(3, 1)[-1]) for name, timer in timers.items()}
-    rounds = [
-        {name: timer.timeit(calls[name]) / calls[name] for name, timer in timers.items()} for _ in range(effort.rounds)
-    ]
-    return {name: [seconds[name] for seconds in rounds] for name in steps}
+    times: dict[Any, list[float]] = {name: [] for name in steps}
+    for _, (name, timer) in itertools.product(range(effort.rounds), timers.items()):
+        times[name].append(timer.timeit(calls[name]) / calls[name])
+    return times
 
 
 def updates(
@@ -43,6 +43,7 @@ def updates(
 ) -> Callable[[], object]:
     """A function that does `BLOCK` updates of a method with random batches, the expert's drawn anew; BC is never compiled."""
     method = METHODS[name]
+    set_up_cpu(num_seeds, batch_size, width)
     settings: dict[str, Any] = {"matmul_precision": precision} if method.online else {}
     if name == "ipmd":
         settings["expert_batch_size"] = batch_size
@@ -53,22 +54,23 @@ def updates(
     expert = ExpertReplayBuffer({"observation": observation, "action": action, "next_observation": following})
     packed = torch.randn(BLOCK, num_seeds, batch_size, 2 * OBSERVATION_SIZE + ACTION_SIZE + 2).clamp_(-1, 1)
     packed[..., -1] = 0  # terminated
+    torch.compiler.reset()  # the code of the sizes before is not wanted any more
     update = torch.compile(agent.update) if compiled and method.online else agent.update
-
-    def block() -> None:
-        needed = agent.expert_batch_size
-        update_all(agent, packed, expert.sample_packed(BLOCK, num_seeds, needed) if needed else None, update)
-
-    return block
+    if name != "ipmd":
+        return lambda: update_all(agent, packed, None, update)
+    return lambda: update_all(agent, packed, expert.sample_packed(BLOCK, num_seeds, batch_size), update)
 
 
 def measure_sweep(precision: str, effort: Effort) -> Iterator[dict[str, Any]]:
     """Seconds per update of SAC, IPMD and BC for each width, batch size and S; the three take turns."""
     for width, batch_size, num_seeds in itertools.product(effort.sweep_sizes, effort.sweep_sizes, effort.sweep_seeds):
-        set_up_cpu(num_seeds, batch_size, width)
-        torch.compiler.reset()  # the code of the sizes before is not wanted any more
-        size = {"width": width, "batch_size": batch_size, "num_seeds": num_seeds, "precision": precision}
-        steps = {name: updates(name, **size, compiled=effort.compiled) for name in ("sac", "ipmd", "bc")}  # type: ignore
+        size: dict[str, Any] = {
+            "width": width,
+            "batch_size": batch_size,
+            "num_seeds": num_seeds,
+            "precision": precision,
+        }
+        steps = {name: updates(name, **size, compiled=effort.compiled) for name in ("sac", "ipmd", "bc")}
         times = time_in_turn(steps, effort)
         seconds = {f"{name}_seconds": [value / BLOCK for value in values] for name, values in times.items()}
         yield size | {"threads": torch.get_num_threads()} | seconds
@@ -131,8 +133,6 @@ def measure_floor(precision: str, effort: Effort, batch_size: int, width: int) -
     """A SAC update, its matrix products alone, and one large product, in turn."""
     products, side = sac_products(batch_size, width), 1024
     for num_seeds in (1, 5):
-        set_up_cpu(num_seeds, batch_size, width)
-        torch.compiler.reset()
         large = torch.randn(side, side, dtype=torch.bfloat16 if precision == "bfloat16" else torch.float32)
         steps: dict[str, Callable[[], object]] = {
             "update": updates("sac", num_seeds, batch_size, width, precision, effort.compiled),
