@@ -146,7 +146,7 @@ def learner_parser(description: str | None, *configs: type, **defaults: Any) -> 
     """The parser of a step that learns from demonstrations, with the flags of these config classes."""
     parser = make_parser(description, "expert_data")
     parser.add_argument("expert_data", help="expert_buffer.pt of step 1, or minari:ID")
-    parser.add_argument("--env", help="gymnasium id (default: the one that the demonstrations name)")
+    add_env_flags(parser, None)
     parser.add_argument("--resume", help="log folder of an interrupted run to go on with")
     add_config_flags(parser, Selection, *configs, RunOptions, **defaults)
     return parser
@@ -156,10 +156,9 @@ def learner_arguments(parser: argparse.ArgumentParser, agent: type, loop: type) 
     """Parse, and look at the input: the arguments of `train_method`, but its name."""
     args = parser.parse_args()
     check_source(args.expert_data)
-    check_env(args.env)
     return {
         "expert_data": args.expert_data,
-        "env_id": args.env,
+        "env_id": look_up_env(args),
         "agent_settings": given(args, agent),
         "training_settings": given(args, loop),
         "selection": configured(args, Selection),
@@ -189,12 +188,34 @@ def check_source(source: str) -> None:
         check_exists(source, what="Expert buffer", hint="Run scripts/01_collect_expert_data.py first.")
 
 
-def check_env(env_id: str | None) -> None:
-    """Raise UserError for an environment that cannot be trained on, before torch is loaded."""
-    if env_id is not None:
-        from rlopt.envs.spec import env_spec
+def add_env_flags(parser: argparse.ArgumentParser, default: str | None) -> None:
+    """`--env`, its keyword arguments and its time limit; a `default` of None is the one that the demonstrations name."""
+    told = default or "the one that the demonstrations name"
+    parser.add_argument("--env", default=default, help=f"gymnasium id, or module:Id (default: {told})")
+    parser.add_argument("--env-kwargs", nargs="+", metavar="KEY=VALUE", help="keyword arguments of the environment")
+    parser.add_argument("--max-episode-steps", type=int, metavar="N", help="time limit (default: the environment's)")
 
-        env_spec(env_id)
+
+def look_up_env(args: argparse.Namespace) -> Any:
+    """The `EnvSpec` of the flags, None without `--env`. Raises UserError if it cannot be trained on; loads no torch."""
+    if args.env is None:
+        if args.env_kwargs or args.max_episode_steps:
+            raise UserError("--env-kwargs and --max-episode-steps need --env.")
+        return None
+    pairs = [pair.partition("=") for pair in args.env_kwargs or ()]
+    if any(not equals for _, equals, _ in pairs):
+        raise UserError(f"--env-kwargs takes key=value, and is {' '.join(args.env_kwargs)}.")
+    from rlopt.envs.spec import env_spec
+
+    return env_spec(args.env, {key: _literal(value) for key, _, value in pairs}, args.max_episode_steps)
+
+
+def _literal(text: str) -> Any:
+    """A number, a truth value or a list where the text is one, else the text."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
 def run(main: Callable[[], None]) -> None:
@@ -202,6 +223,7 @@ def run(main: Callable[[], None]) -> None:
 
     SIGTERM (`kill`, a scheduler) counts as Ctrl-C, so that a run in the background keeps a checkpoint, too.
     """
+    sys.path.append("")  # the user's own modules, in the folder where the command runs: `--env module:Id`
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     logging.basicConfig(format="warning: %(message)s", level=logging.WARNING)
     try:

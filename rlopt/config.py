@@ -152,11 +152,14 @@ class LoopConfig(Checked):
     """Evaluations during training, evenly spaced."""
     eval_episodes: int = 10
     """Episodes per seed in each of them; the last one plays at least 20."""
+    eval_envs: int | None = None
+    """Environments per seed that play them at the same time, for a simulator of which few can run (default: all at once)."""
 
     positive: ClassVar[tuple[str, ...]] = ("num_seeds", "eval_points", "eval_episodes")
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require(self.eval_envs is None or self.eval_envs > 0, f"eval_envs must be positive, and is {self.eval_envs}.")
         require(0 <= self.seed < 2**32, f"seed must lie between 0 and 2**32 - 1, and is {self.seed}.")
 
     @property

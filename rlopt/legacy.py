@@ -43,7 +43,9 @@ def upgrade_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     if new.get("average_reward") or new.get("entropy_backup"):
         new.pop("expert_bound", None)
     if "expert_batch_size" in new:
-        new["expert_batch_size"] = max(new["expert_batch_size"], round(new.get("expert_ratio", 0) * new.get("batch_size", 0)))
+        new["expert_batch_size"] = max(
+            new["expert_batch_size"], round(new.get("expert_ratio", 0) * new.get("batch_size", 0))
+        )
     return new
 
 

@@ -56,4 +56,5 @@ PRESETS: dict[str, Preset] = {
 
 def preset(env_id: str) -> Preset:
     """The preset of an environment (of the original one, for changed dynamics); empty if there is none."""
+    env_id = env_id.rpartition(":")[2]
     return PRESETS.get(VARIANTS[env_id].base if env_id in VARIANTS else env_id, {})

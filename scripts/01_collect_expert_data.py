@@ -1,21 +1,21 @@
 #!/usr/bin/env python3
 """Step 1: train a SAC expert and store its demonstrations."""
 
-from rlopt.cli import add_config_flags, check_env, configured, given, make_parser, run
+from rlopt.cli import add_config_flags, add_env_flags, configured, given, look_up_env, make_parser, run
 from rlopt.config import RunOptions, SACConfig, TrainingConfig
 
 
 def main() -> None:
     """Parse, collect, print."""
     parser = make_parser(__doc__)
-    parser.add_argument("--env", default="Pendulum-v1", help="gymnasium id (default: Pendulum-v1)")
+    add_env_flags(parser, "Pendulum-v1")
     parser.add_argument("--save-dir", default="expert_data", help="demonstrations go to SAVE_DIR/ENV/")
     parser.add_argument("--episodes", type=int, default=50, help="demonstrations to record (default: 50)")
     parser.add_argument("--reward", help="learn from the frozen rewards of this ipmd_model.pt; nothing is recorded")
     parser.add_argument("--resume", help="log folder of an interrupted run to go on with")
     add_config_flags(parser, SACConfig, TrainingConfig, RunOptions)
     args = parser.parse_args()
-    check_env(args.env)
+    env = look_up_env(args)
 
     how = {
         "agent_settings": given(args, SACConfig),
@@ -26,11 +26,11 @@ def main() -> None:
     if args.reward:
         from rlopt.experiments.frozen_reward import train_on_frozen_reward
 
-        train_on_frozen_reward(args.env, args.reward, **how)
+        train_on_frozen_reward(env, args.reward, **how)
     else:
         from rlopt.experiments.expert import collect_expert_data
 
-        result = collect_expert_data(args.env, save_dir=args.save_dir, episodes=args.episodes, **how)
+        result = collect_expert_data(env, save_dir=args.save_dir, episodes=args.episodes, **how)
         print(f"Next: python scripts/02_train_ipmd.py {result.demonstrations}")
 
 

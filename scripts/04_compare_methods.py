@@ -3,14 +3,14 @@
 
 from pathlib import Path
 
-from rlopt.cli import add_config_flags, check_env, check_source, comparison_settings, make_parser, run
+from rlopt.cli import add_config_flags, add_env_flags, check_source, comparison_settings, look_up_env, make_parser, run
 from rlopt.config import BCConfig, IPMDConfig, RunOptions, SACConfig, TrainingConfig
 
 
 def main() -> None:
     """Parse, compare, print."""
     parser = make_parser(__doc__)
-    parser.add_argument("--env", default="Pendulum-v1", help="gymnasium id (default: Pendulum-v1)")
+    add_env_flags(parser, "Pendulum-v1")
     parser.add_argument("--expert-frames", type=int, default=100_000, help="frames per seed of the SAC expert")
     parser.add_argument("--ipmd-frames", type=int, default=100_000, help="frames per seed of IPMD")
     parser.add_argument("--bc-epochs", type=int, default=100, help="epochs of behaviour cloning")
@@ -29,7 +29,7 @@ def main() -> None:
     configs = (SACConfig, IPMDConfig, BCConfig, TrainingConfig)
     add_config_flags(parser, *configs, RunOptions, skip=("frames", "epochs"), seed=42, num_seeds=5)
     args = parser.parse_args()
-    check_env(args.env)
+    env = look_up_env(args)
     if args.expert_data is not None:
         check_source(args.expert_data)
 
@@ -37,7 +37,7 @@ def main() -> None:
     from rlopt.report.results import results_table
 
     results = compare_methods(
-        args.env,
+        env,
         methods=args.methods,
         expert_frames=args.expert_frames,
         ipmd_frames=args.ipmd_frames,
@@ -49,7 +49,7 @@ def main() -> None:
         resume=args.resume,
         **comparison_settings(args, *configs),
     )
-    print(f"\n{results_table(results)}\nPictures and numbers: {Path(args.save_dir) / args.env}")
+    print(f"\n{results_table(results)}\nPictures and numbers: {Path(args.save_dir) / env.name}")
 
 
 if __name__ == "__main__":

@@ -144,10 +144,11 @@ def first_good(data: "Demonstrations", demos: int) -> int:
     """
     from rlopt.report.statistics import normalized_score
 
-    if data.expert_return <= data.random_return:
+    expert, random = data.expert_return, data.random_return
+    if expert is None or random is None or expert <= random:
         return 0
     returns = [float(rewards.sum()) for rewards in data.reward.split(data.episode_lengths.tolist())]
-    scores = normalized_score(returns, random_return=data.random_return, expert_return=data.expert_return)
+    scores = normalized_score(returns, random_return=random, expert_return=expert)
     return min(int((scores >= GOOD).argmax()), max(0, data.num_episodes - demos))
 
 

@@ -6,6 +6,7 @@ import shlex
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -46,10 +47,11 @@ def code(word):
 
 def transitions(steps=200, episodes=2):
     n = steps * episodes
+    walks = torch.randn(episodes, steps + 1, 3)
     return {
-        "observation": torch.randn(n, 3),
+        "observation": walks[:, :-1].flatten(0, 1),
         "action": torch.rand(n, 1) * 2 - 1,
-        "next_observation": torch.randn(n, 3),
+        "next_observation": walks[:, 1:].flatten(0, 1),
         "reward": torch.zeros(n),
         "terminated": torch.zeros(n, dtype=torch.bool),
         "truncated": torch.arange(n) % steps == steps - 1,
@@ -87,10 +89,17 @@ def test_the_notebook_runs(tmp_path, monkeypatch, capsys):
 
 def test_own_data_can_be_written_as_shown(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    own = {name: value.numpy() for name, value in transitions().items()}
+    rng = np.random.default_rng(0)
+    own = {
+        "observations": rng.normal(size=(201, 3)),
+        "actions": rng.uniform(-2, 2, (200, 1)),
+        "rewards": -rng.uniform(size=200),
+    }
     exec(compile(code("save_demonstrations("), "README.md", "exec"), dict(own))
     data = load_demonstrations(tmp_path / "expert_data" / "mine" / "expert_buffer.pt")
-    assert (data.num_episodes, data.observation_size, data.expert_return) == (2, 3, -150.0)
+    assert (data.num_episodes, len(data), data.observation_size) == (1, 200, 3)
+    assert torch.allclose(data.action * 2, torch.as_tensor(own["actions"]).float(), atol=1e-6)  # bounds of 2
+    assert bool(data.truncated[-1])
 
 
 def test_an_own_environment_can_be_compared_as_shown(tmp_path, monkeypatch):
@@ -102,8 +111,9 @@ def test_an_own_environment_can_be_compared_as_shown(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     text = re.sub(r"(\w*frames)=[\d_]+", r"\1=256", code("gym.register("))
     tiny = 'bc_epochs=1, num_seeds=1, agent_settings={"hidden_sizes": (8,)}, training_settings={"warmup_frames": 64})'
-    assert text.rstrip().endswith(")")
-    exec(compile(text.rstrip()[:-1] + ", " + tiny, "README.md", "exec"), {})
+    names = {}
+    exec(compile(text.replace("ipmd_frames=256)", f"ipmd_frames=256, {tiny}"), "README.md", "exec"), names)
+    assert (names["spec"].kwargs, names["spec"].max_episode_steps) == ({"g": 9.0}, 100)
     assert (tmp_path / "comparison_results" / "Mine-v0" / "comparison.png").exists()
 
 

@@ -17,6 +17,11 @@ class Policy:
     def __init__(self, actor: Actor):
         self.actor = actor
 
+    @property
+    def num_seeds(self) -> int:
+        """S."""
+        return len(next(self.actor.parameters()))
+
     @torch.no_grad()
     def __call__(self, observation: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """The mode of the policy; with a generator, a sample of it."""

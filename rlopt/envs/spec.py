@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rlopt.envs.checks import check_spaces, look_once
 from rlopt.envs.variants import register_variants
 from rlopt.errors import UserError
 
@@ -21,43 +22,58 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class EnvSpec:
-    """An environment, looked up once; every function that takes an environment takes this or an id."""
+    """An environment, looked up once. Every function that takes an environment takes this, or what `as_spec` takes."""
 
     env_id: str
+    """The id as it was given, or the name of the function that makes it."""
     observation_size: int
     action_size: int
     action_low: np.ndarray
     """`[A]`, in the environment's units."""
     action_high: np.ndarray
     """`[A]`, in the environment's units."""
-    max_episode_steps: int | None = None
-    """The time limit; None: there is none."""
+    max_episode_steps: int
+    """The time limit."""
+    source: Any = None
+    """gymnasium's spec or the function: what a process that does not know the id makes it from."""
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    """Keyword arguments of its constructor."""
 
     @property
     def sizes(self) -> tuple[int, int]:
         """O and A."""
         return self.observation_size, self.action_size
 
+    @property
+    def name(self) -> str:
+        """What folders are called by: the id without its module, and the keyword arguments."""
+        return "_".join([base_id(self.env_id), *(f"{key}={value}" for key, value in self.kwargs.items())])
+
     def to_env_units(self, action: np.ndarray) -> np.ndarray:
         """Actions `[..., A]` from [-1, 1] to the environment's bounds."""
         return self.action_low + 0.5 * (action + 1) * (self.action_high - self.action_low)
 
     def make(self) -> gym.Env:
-        """One such environment."""
-        return make_env(self.env_id)
+        """One such environment; a matrix or dict of observations is flattened, in the order of its space."""
+        return make_env(self.source, self.kwargs, self.max_episode_steps)
+
+
+def base_id(env_id: str) -> str:
+    """`Id-v0` of `module:Id-v0`."""
+    return env_id.rpartition(":")[2]
 
 
 @contextmanager
-def _quiet_mujoco(env_id: str) -> Iterator[None]:
+def _quiet_mujoco(entry_point: Any) -> Iterator[None]:
     """Send what MuJoCo's compiler says of gymnasium's model files to the log; a user cannot change those files."""
-    import gymnasium as gym
-
-    entry_point = gym.spec(env_id).entry_point
     if isinstance(entry_point, str) and not entry_point.startswith("rlopt.") and "mujoco" not in entry_point:
         yield
         return
-    import mujoco
-
+    try:
+        import mujoco
+    except ImportError:  # the environment itself says what it needs
+        yield
+        return
     previous = mujoco.get_mju_user_warning()
     mujoco.set_mju_user_warning(logging.getLogger("rlopt.mujoco").info)
     try:
@@ -66,49 +82,108 @@ def _quiet_mujoco(env_id: str) -> Iterator[None]:
         mujoco.set_mju_user_warning(previous)
 
 
-def make_env(env_id: str) -> gym.Env:
-    """One gymnasium environment. Raises UserError, with gymnasium's suggestion, where the id is unknown."""
+def _gymnasium_spec(source: Any) -> Any:
+    """gymnasium's spec of an id (`module:Id` imports the module first), of a spec or of an environment; else the function."""
     import gymnasium as gym
 
+    if isinstance(source, gym.Env):
+        if source.spec is None:
+            raise UserError(
+                f"This {type(source).__name__} has no spec to make further ones from: give its class, or its id."
+            )
+        return source.spec
+    if not isinstance(source, str):
+        return source
     register_variants()
+    module, _, env_id = source.rpartition(":")
+    if module:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise UserError(f"Environment {source!r}: the module {module!r} cannot be imported ({error}).") from error
+    return gym.spec(env_id)
+
+
+def make_env(source: Any, kwargs: Mapping[str, Any] | None = None, max_episode_steps: int | None = None) -> gym.Env:
+    """One gymnasium environment of an id, a spec or a function. Raises UserError, with the reason, where that fails."""
+    import gymnasium as gym
+
+    name = (
+        source if isinstance(source, str) else getattr(source, "id", None) or getattr(source, "__name__", str(source))
+    )
     try:
-        with _quiet_mujoco(env_id), warnings.catch_warnings():
+        spec = _gymnasium_spec(source)
+        with _quiet_mujoco(getattr(spec, "entry_point", "")), warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of old versions, which a user asked for by name
-            return gym.make(env_id, disable_env_checker=True)
+            if isinstance(spec, gym.envs.registration.EnvSpec):
+                limit = {} if max_episode_steps is None else {"max_episode_steps": max_episode_steps}
+                env = gym.make(spec, disable_env_checker=True, **limit, **(kwargs or {}))
+            else:
+                env = spec(**(kwargs or {}))
+                env = env if max_episode_steps is None else gym.wrappers.TimeLimit(env, max_episode_steps)
+    except UserError:
+        raise
     except gym.error.DependencyNotInstalled as error:
-        raise UserError(f"Environment {env_id} needs a package that is not installed: {error}") from error
-    except (gym.error.Error, ImportError) as error:  # ImportError: versions that gymnasium has retired
-        reason = " ".join(str(error).split()).rstrip(".")
-        raise UserError(f"Environment {env_id!r} cannot be made: {reason}" + "." * (reason[-1:] != "?")) from error
+        raise UserError(f"Environment {name} needs a package that is not installed: {error}") from error
+    except Exception as error:  # an environment's constructor can raise anything
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        raise UserError(f"Environment {name!r} cannot be made: {reason}" + "." * (reason[-1:] != "?")) from error
+    space = env.observation_space
+    return gym.wrappers.FlattenObservation(env) if _can_be_flattened(space) else env
 
 
-@cache
-def env_spec(env_id: str) -> EnvSpec:
-    """Look an environment up. Raises UserError if rlopt cannot train on it."""
+def _can_be_flattened(space: gym.Space) -> bool:
+    """Whether a space is a matrix, or a Dict or Tuple of vectors and matrices; a vector need not be, an image cannot."""
+    from gymnasium.spaces import Box, Dict, Tuple
+
+    parts = list(space.values()) if isinstance(space, Dict) else list(space) if isinstance(space, Tuple) else None
+    if parts is None:
+        return isinstance(space, Box) and len(space.shape) in (0, 2)
+    return all((isinstance(part, Box) and len(part.shape) <= 2) or _can_be_flattened(part) for part in parts)
+
+
+def env_spec(source: Any, kwargs: Mapping[str, Any] | None = None, max_episode_steps: int | None = None) -> EnvSpec:
+    """Look an environment up, and at two of its steps. Raises UserError if rlopt cannot train on it.
+
+    Args:
+        source: a gymnasium id (`module:Id-v0` imports the module first), gymnasium's spec, an environment that has one, or a
+            function or class that makes an environment.
+        kwargs: keyword arguments of its constructor.
+        max_episode_steps: a time limit in place of its own.
+    """
     from gymnasium.spaces import Box
 
-    env = make_env(env_id)
-    observation, action = env.observation_space, env.action_space
-    limit = env.spec.max_episode_steps if env.spec is not None else None
-    env.close()
-    if not isinstance(action, Box):
-        kind = type(action).__name__
-        raise UserError(
-            f"{env_id} has a {kind} action space; rlopt needs a continuous one (Box): choose another --env."
-        )
-    if not isinstance(observation, Box) or len(observation.shape) != 1:
-        raise UserError(f"{env_id} observes {observation}; rlopt needs a flat vector (a one-dimensional Box).")
-    if len(action.shape) != 1 or not np.isfinite(action.low).all() or not np.isfinite(action.high).all():
-        raise UserError(
-            f"{env_id} has the action space {action}; rlopt needs a one-dimensional Box with finite bounds."
-        )
-    low, high = action.low.astype(np.float32), action.high.astype(np.float32)
-    return EnvSpec(env_id, observation.shape[0], action.shape[0], low, high, limit)
+    env = make_env(source, kwargs, max_episode_steps)
+    try:
+        name = source if isinstance(source, str) else env.spec.id if env.spec is not None else source.__name__
+        limit = _time_limit(env)
+        check_spaces(env, name, limit)
+        look_once(env, name)
+        observed, space = env.observation_space, env.action_space
+        assert isinstance(observed, Box)
+        assert isinstance(space, Box)
+        assert limit is not None
+        bounds = space.low.astype(np.float32), space.high.astype(np.float32)
+        sizes = observed.shape[0], space.shape[0]
+        return EnvSpec(name, *sizes, *bounds, limit, _gymnasium_spec(source), dict(kwargs or {}))
+    finally:
+        env.close()
 
 
-def as_spec(env: str | EnvSpec) -> EnvSpec:
-    """The environment of an id, or the one given."""
-    return env_spec(env) if isinstance(env, str) else env
+def _time_limit(env: gym.Env) -> int | None:
+    """Steps after which a TimeLimit in the chain of wrappers cuts an episode off."""
+    from gymnasium.wrappers import TimeLimit
+
+    limits = []
+    while env is not env.unwrapped:
+        limits += [env._max_episode_steps] if isinstance(env, TimeLimit) else []
+        env = env.env  # type: ignore[attr-defined]
+    return min(limits, default=None)
+
+
+def as_spec(env: Any) -> EnvSpec:
+    """The environment given, looked up if it is no `EnvSpec` of rlopt's."""
+    return env if isinstance(env, EnvSpec) else env_spec(env)
 
 
 def env_seeds(seeds: Sequence[int], num_envs: int) -> list[int]:

@@ -16,6 +16,7 @@ from torchrl.data.tensor_specs import Binary
 from torchrl.envs import EnvBase
 
 from rlopt.envs.spec import EnvSpec, as_spec, env_seeds
+from rlopt.errors import UserError
 
 
 class _VectorEnv(SyncVectorEnv):
@@ -45,6 +46,7 @@ class TorchEnv(EnvBase):
         makers = [self.env_info.make] * num_envs
         # autoreset modes of gymnasium would show the reset observation in place of the last one, or add a dead step
         self.vector_env = _VectorEnv(makers, copy=False, autoreset_mode=AutoresetMode.DISABLED)
+        self.is_closed = False  # a new EnvBase is True, and would not close them
         self.episode_return = np.zeros((num_envs, 1), np.float32)
         self.episode_length = np.zeros((num_envs, 1), np.int64)
 
@@ -100,6 +102,8 @@ class TorchEnv(EnvBase):
         step_reward = reward.astype(np.float32)[:, None]
         self.episode_return += step_reward
         self.episode_length += 1
+        if not (np.isfinite(observation).all() and np.isfinite(reward).all()):
+            self._complain(observation, reward)
         return TensorDict(
             {
                 "observation": torch.from_numpy(observation.astype(np.float32)),
@@ -112,6 +116,15 @@ class TorchEnv(EnvBase):
             },
             batch_size=self.batch_size,
         )
+
+    def _complain(self, observation: np.ndarray, reward: np.ndarray) -> None:
+        """Raise UserError with the first environment and step that gave NaN or infinity."""
+        for what, values in (("observation", observation), ("reward", reward[:, None])):
+            for index in np.flatnonzero(~np.isfinite(values).all(axis=1))[:1]:
+                raise UserError(
+                    f"{self.env_info.env_id} gave NaN or infinity as its {what}, in environment number {index} at step "
+                    f"{int(self.episode_length[index, 0])} of an episode: the environment has to be mended."
+                )
 
     def step_and_maybe_reset(self, tensordict: TensorDictBase) -> tuple[TensorDictBase, TensorDictBase]:
         """As EnvBase's, without its bookkeeping for nested and partial steps, which costs ten times this step."""

@@ -8,13 +8,13 @@ from typing import Any
 
 from rlopt.agents import get_method
 from rlopt.config import IPMDConfig, RunOptions, Selection, TrainingConfig, configure
-from rlopt.envs.spec import env_spec
+from rlopt.envs.spec import EnvSpec, as_spec
 from rlopt.errors import UserError
 from rlopt.experiments.reward_recovery import reward_recovery
 from rlopt.experiments.run import Settings, check_whole_episode, final_evaluation, train, training_run
 from rlopt.experiments.stage_cache import StageCache
 from rlopt.imitation.expert_buffer import ExpertReplayBuffer
-from rlopt.imitation.readers import prepare_demonstrations
+from rlopt.imitation.readers import environment_of, prepare_demonstrations
 from rlopt.logs.files import check_writable, write_text_atomically
 from rlopt.logs.run_folder import to_json
 from rlopt.report.plots import counted
@@ -40,8 +40,9 @@ ABLATIONS: dict[str, dict[str, Any]] = {
 
 
 def run_ablations(
-    expert_data: str | Path,
+    expert_data: Any,
     *,
+    env: EnvSpec | str | None = None,
     names: Sequence[str] = tuple(ABLATIONS),
     demos: int = 1,
     frames: int = 30_000,
@@ -55,7 +56,8 @@ def run_ablations(
     """IPMD with one thing changed at a time: score and reward recovery. Finished ones are kept, so it can go on.
 
     Args:
-        expert_data: the demonstrations.
+        expert_data: the demonstrations, anything that `load_demonstrations` reads.
+        env: where to learn; None: the environment that they name.
         names: of `ABLATIONS`.
         demos: demonstrations to learn from.
         frames: environment frames per seed.
@@ -73,37 +75,40 @@ def run_ablations(
         UserError: for wrong input, before anything is trained.
     """
     device, method = choose_device(options.device), get_method("ipmd")
-    data = prepare_demonstrations(expert_data, selection=Selection(demos=demos))
+    spec = None if env is None else as_spec(env)
+    data = prepare_demonstrations(expert_data, spec, Selection(demos=demos))
+    spec = environment_of(data) if spec is None else spec
     unknown = sorted(set(names) - set(ABLATIONS))
     if unknown:
         raise UserError(f"Unknown ablation {', '.join(unknown)}; there are: {', '.join(ABLATIONS)}.")
-    spec = env_spec(data.env_id)
     check_whole_episode(spec, frames)
-    directory = Path(save_dir) / data.env_id
+    directory = Path(save_dir) / spec.name
     budget = {"frames": frames, "num_seeds": num_seeds, "seed": seed}
-    training = configure(TrainingConfig, data.env_id, training_settings, **budget)
-    configs = {name: configure(IPMDConfig, data.env_id, agent_settings, **ABLATIONS[name]) for name in names}
+    training = configure(TrainingConfig, spec.env_id, training_settings, **budget)
+    configs = {name: configure(IPMDConfig, spec.env_id, agent_settings, **ABLATIONS[name]) for name in names}
     check_writable(directory)
-    shared = to_json({"training": training, "demos": demos, "expert_return": data.expert_return})
+    learned_from = {"demonstrations_sha256": data.digest}
+    shared = to_json({"training": training, "demos": demos, "expert_return": data.expert_return, **learned_from})
     cache = StageCache(directory / "ablations.pt", shared)
 
     def ablate(name: str, config: IPMDConfig) -> dict[str, Any]:
         agent = method.agent(config, *spec.sizes, num_seeds=num_seeds, seed=seed, device=device)
         expert = ExpertReplayBuffer(data, device=device, seed=seed)
-        settings = {"ablation": name, "agent": config, "training": training, "device": str(device)}
+        settings = {"ablation": name, "agent": config, "training": training, "device": str(device), **learned_from}
         with training_run(method, spec, settings, frames, options) as (log, _):
             log.info(f"Ablation: {name}")
             history = train(agent, spec, training, expert, log)
-            cell = score_summary(final_evaluation(agent, spec).mean(1), data)
-        recovery = reward_recovery(agent, spec)
+            cell = score_summary(final_evaluation(agent, spec, training).mean(1), data)
+        recovery = reward_recovery(agent, spec, envs=training.eval_envs)
         return {**cell, "frames": history.x, "returns": history.returns, "pearson": recovery["pearson"]}
 
     cells = {name: cache.get_or_run(name, partial(ablate, name, config), config) for name, config in configs.items()}
-    results = {"env": data.env_id, **shared, "random_return": data.random_return, "ablations": cells}
+    results = {"env": spec.env_id, **shared, "random_return": data.random_return, "ablations": cells}
     write_text_atomically(directory / "ablations.json", json.dumps(to_json(results), indent=2) + "\n")
     ablation_figure(
         cells,
-        title=f"{data.env_id}: IPMD, {counted(demos, 'demonstration')}, {frames:,} frames, {num_seeds} seeds",
+        title=f"{spec.name}: IPMD, {counted(demos, 'demonstration')}, {frames:,} frames, {num_seeds} seeds",
         path=directory / "ablations.png",
+        scored=data.expert_return is not None,
     )
     return results

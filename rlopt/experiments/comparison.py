@@ -9,12 +9,12 @@ from typing import Any
 from rlopt.agents import get_method
 from rlopt.checked import require_positive
 from rlopt.config import RunOptions, Selection
-from rlopt.envs.spec import env_spec
+from rlopt.envs.spec import EnvSpec, as_spec
 from rlopt.experiments.expert import collect_expert_data
 from rlopt.experiments.learners import train_method
-from rlopt.experiments.run import Settings, StageResult, check_whole_episode, configure_methods
+from rlopt.experiments.run import Settings, StageResult, check_whole_episode, configure_methods, environment
 from rlopt.experiments.stage_cache import StageCache
-from rlopt.imitation.readers import load_demonstrations, prepare_demonstrations
+from rlopt.imitation.readers import prepare_demonstrations, source_name
 from rlopt.logs.files import check_writable
 from rlopt.logs.run_folder import timestamp, to_json
 from rlopt.report.results import comparison_results, write_comparison
@@ -22,14 +22,14 @@ from rlopt.training.devices import choose_device
 
 
 def compare_methods(
-    env_id: str = "Pendulum-v1",
+    env_id: str | EnvSpec = "Pendulum-v1",
     *,
     methods: Sequence[str] = ("sac", "ipmd", "bc"),
     expert_frames: int = 100_000,
     ipmd_frames: int = 100_000,
     bc_epochs: int = 100,
     save_dir: str | Path = "comparison_results",
-    expert_data: str | Path | None = None,
+    expert_data: Any = None,
     seed: int = 42,
     num_seeds: int = 5,
     demos: int = 5,
@@ -42,13 +42,13 @@ def compare_methods(
     """An expert, then each method on its demonstrations; pictures, a table and the numbers.
 
     Args:
-        env_id: a gymnasium id.
+        env_id: a gymnasium id or a spec.
         methods: names of `rlopt.agents.METHODS`.
         expert_frames: frames per seed of the expert.
         ipmd_frames: frames per seed of each method that learns in the environment.
         bc_epochs: epochs of each method that learns from demonstrations alone.
-        save_dir: `{save_dir}/{env_id}/` gets `comparison.png`, `learning_curves.png`, `results.txt`, `results.json`.
-        expert_data: demonstrations to use in place of training an expert.
+        save_dir: `{save_dir}/{env}/` gets `comparison.png`, `learning_curves.png`, `results.txt`, `results.json`.
+        expert_data: demonstrations to use in place of training an expert; anything that `load_demonstrations` reads.
         seed: seed i of every method uses `seed + i`.
         num_seeds: S.
         demos: demonstrations that the methods learn from.
@@ -64,7 +64,8 @@ def compare_methods(
     Raises:
         UserError: for wrong input, before anything is trained.
     """
-    directory, spec = Path(save_dir) / env_id, env_spec(env_id)
+    spec = as_spec(env_id)
+    directory = Path(save_dir) / spec.name
     # every input is looked at now, not after an hour of training
     require_positive(bc_epochs=bc_epochs, demos=demos)
     check_whole_episode(spec, ipmd_frames, "--ipmd-frames")
@@ -74,15 +75,14 @@ def compare_methods(
     if expert_data is None:
         check_whole_episode(spec, expert_frames, "--expert-frames")
         experts = experts or [get_method("sac")]
-    else:
-        prepare_demonstrations(expert_data, env_id, selection)
+    digest = None if expert_data is None else prepare_demonstrations(expert_data, spec, selection).digest
     chosen = [*experts, *(method for method in chosen if method.from_demonstrations)]
     # by stage, presets included: a stage that was finished with other ones is made anew
     configs: dict[str, dict[str, Any]] = {
         name: {"agent": agent, "training": training}
         for name, (agent, training) in configure_methods(
             chosen,
-            env_id,
+            spec.env_id,
             agent_settings,
             training_settings,
             lambda m: (ipmd_frames if m.from_demonstrations else expert_frames) if m.online else bc_epochs,
@@ -92,11 +92,13 @@ def compare_methods(
     }
     check_writable(directory)
     device = str(choose_device(options.device))
-    options = replace(options, device=device, wandb_group=options.wandb_group or f"compare-{env_id}-{timestamp()}")
+    options = replace(options, device=device, wandb_group=options.wandb_group or f"compare-{spec.name}-{timestamp()}")
     how: dict[str, Any] = {"options": options, "resume": "auto" if resume else None}
     common: dict[str, Any] = {
-        **{"env": env_id, "expert_frames": expert_frames, "ipmd_frames": ipmd_frames, "bc_epochs": bc_epochs},
-        **{"seed": seed, "num_seeds": num_seeds, "demos": demos, "skip_demos": skip_demos, "expert_data": expert_data},
+        **environment(spec),
+        **{"expert_frames": expert_frames, "ipmd_frames": ipmd_frames, "bc_epochs": bc_epochs},
+        **{"seed": seed, "num_seeds": num_seeds, "demos": demos, "skip_demos": skip_demos},
+        **{"expert_data": None if expert_data is None else source_name(expert_data), "demonstrations_sha256": digest},
         **{"agent_settings": agent_settings or {}, "training_settings": training_settings or {}},
     }
     cache = StageCache(directory / "stages.pt", common, keep=resume)
@@ -106,10 +108,10 @@ def compare_methods(
         config = configs[method.name]
         how |= {"agent_settings": vars(config["agent"]), "training_settings": vars(config["training"])}
         if method in experts:
-            run = partial(collect_expert_data, env_id, episodes=max(50, skip_demos + demos), **how)
+            run = partial(collect_expert_data, spec, episodes=max(50, skip_demos + demos), **how)
         else:
             assert expert_data is not None
-            run = partial(train_method, method.name, expert_data, env_id=env_id, selection=selection, **how)
+            run = partial(train_method, method.name, expert_data, env_id=spec, selection=selection, **how)
         stages[method.name] = stage = cache.get_or_run(method.name, partial(_summary, run), config)
         if method in experts:  # the others learn from its demonstrations: with another expert they are made anew
             expert_data = stage["demonstrations"]
@@ -117,11 +119,11 @@ def compare_methods(
                 other |= {} if other is config else {"expert": stage["directory"]}
     results = comparison_results(
         stages,
-        env_id=env_id,
+        env_id=spec.env_id,
         device=device,
         seeds=[seed + i for i in range(num_seeds)],
         demonstrations=demos,
-        data=load_demonstrations(str(expert_data)),
+        data=prepare_demonstrations(expert_data, spec),
         config={**common, "stages": to_json(configs)},
     )
     write_comparison(results, stages, directory)

@@ -6,7 +6,7 @@ from typing import Any
 from rlopt.agents import METHODS
 from rlopt.checked import require_positive
 from rlopt.config import RunOptions, TrainingConfig
-from rlopt.envs.spec import env_spec
+from rlopt.envs.spec import EnvSpec, as_spec
 from rlopt.experiments.run import (
     FINAL_EPISODES,
     Settings,
@@ -26,7 +26,7 @@ from rlopt.training.evaluation import BestPolicies, evaluate, select_policy
 
 
 def collect_expert_data(
-    env_id: str = "Pendulum-v1",
+    env_id: str | EnvSpec = "Pendulum-v1",
     *,
     frames: int | None = None,
     seed: int | None = None,
@@ -41,11 +41,11 @@ def collect_expert_data(
     """Train SAC and store whole episodes of the best policy of all evaluations, deterministic.
 
     Args:
-        env_id: a gymnasium id.
+        env_id: a gymnasium id, a spec, or what else `rlopt.envs.as_spec` takes.
         frames: environment frames per seed; this and the next two come before `training_settings`.
         seed: seed i uses `seed + i`.
         num_seeds: S.
-        save_dir: `{save_dir}/{env_id}/expert_buffer.pt`, `metadata.pt` and `README.txt` are written.
+        save_dir: `{save_dir}/{env}/expert_buffer.pt`, `metadata.pt` and `README.txt` are written.
         episodes: demonstrations to record.
         agent_settings: fields of `SACConfig` that differ from the environment's preset.
         training_settings: fields of `TrainingConfig` that do.
@@ -55,11 +55,11 @@ def collect_expert_data(
     Raises:
         UserError: for wrong input, before anything is trained.
     """
-    method, device, spec = METHODS["sac"], choose_device(options.device), env_spec(env_id)
+    method, device, spec = METHODS["sac"], choose_device(options.device), as_spec(env_id)
     require_positive(episodes=episodes)
-    check_writable(Path(save_dir) / env_id)
+    check_writable(Path(save_dir) / spec.name)
     budget = {"frames": frames, "seed": seed, "num_seeds": num_seeds}
-    config, training = configure_method(method, env_id, agent_settings, training_settings, **budget)
+    config, training = configure_method(method, spec.env_id, agent_settings, training_settings, **budget)
     assert isinstance(training, TrainingConfig)
     check_whole_episode(spec, training.frames)
     how: dict[str, Any] = {"num_seeds": training.num_seeds, "device": device}
@@ -68,13 +68,13 @@ def collect_expert_data(
     with training_run(method, spec, settings, training.frames, options, resume) as (log, checkpoints):
         best = BestPolicies(agent.policy, training.num_seeds)
         history = train_online(agent, spec, training, best=best, log=log, **checkpoints)
-        returns = final_evaluation(agent, spec)
+        returns = final_evaluation(agent, spec, training)
         log.info(f"Return {returns.mean():.1f} over {training.num_seeds} seeds.")
-        shown = evaluate(best.policy, spec, episodes=FINAL_EPISODES, **how).mean(1)
+        shown = evaluate(best.policy, spec, episodes=FINAL_EPISODES, envs=training.eval_envs, **how).mean(1)
         chosen = int(shown.argmax())
         policy = select_policy(best.policy, chosen, training.num_seeds)
-        demonstrations = record_demonstrations(policy, spec, episodes, float(shown[chosen]), device)
-        path = save_demonstrations(demonstrations, Path(save_dir) / env_id)
+        demonstrations = record_demonstrations(policy, spec, episodes, float(shown[chosen]), device, training.eval_envs)
+        path = save_demonstrations(demonstrations, Path(save_dir) / spec.name)
         log.info(
             f"{episodes} demonstrations ({len(demonstrations):,} transitions) in {path}: "
             f"expert (seed {training.seeds[chosen]} at its best) {demonstrations.expert_return:.1f}, "

@@ -9,7 +9,7 @@ import torch
 from rlopt.agents import IPMD, METHODS, FrozenReward
 from rlopt.agents.saving import load_agent
 from rlopt.config import RunOptions, TrainingConfig
-from rlopt.envs.spec import EnvSpec, env_spec
+from rlopt.envs.spec import EnvSpec, as_spec
 from rlopt.errors import UserError
 from rlopt.experiments.run import (
     Settings,
@@ -30,7 +30,7 @@ METHOD = replace(
 
 
 def train_on_frozen_reward(
-    env_id: str,
+    env_id: str | EnvSpec,
     reward: str | Path,
     *,
     agent_settings: Settings = None,
@@ -42,7 +42,7 @@ def train_on_frozen_reward(
     """Train new learners on the frozen rewards of a model; seed i gets the reward of seed i.
 
     Args:
-        env_id: a gymnasium id, of the same sizes as the model's.
+        env_id: a gymnasium id or a spec, of the same sizes as the model's.
         reward: an `ipmd_model.pt`.
         agent_settings: fields of `IPMDConfig` that differ from the model's.
         training_settings: fields of `TrainingConfig` that differ from the environment's preset.
@@ -53,15 +53,15 @@ def train_on_frozen_reward(
     Raises:
         UserError: for wrong input, before anything is trained.
     """
-    device, spec = choose_device(options.device), env_spec(env_id)
-    _, training = configure_method(METHOD, env_id, None, training_settings, **settings)
+    device, spec = choose_device(options.device), as_spec(env_id)
+    _, training = configure_method(METHOD, spec.env_id, None, training_settings, **settings)
     assert isinstance(training, TrainingConfig)
     check_whole_episode(spec, training.frames)
     agent = frozen_reward_agent(reward, spec, training, device, agent_settings)
     everything = {"device": str(device), "agent": agent.config, "training": training, "reward": reward}
     with training_run(METHOD, spec, everything, training.frames, options, resume) as (log, checkpoints):
         history = train_online(agent, spec, training, log=log, **checkpoints)
-        returns = final_evaluation(agent, spec)
+        returns = final_evaluation(agent, spec, training)
         log.info(f"Return {returns.mean():.1f} over {training.num_seeds} seeds.")
         save_models(agent, METHOD, log, spec, training.seeds)
     return StageResult(agent, returns, history, log.directory)

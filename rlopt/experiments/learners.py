@@ -6,7 +6,7 @@ from typing import Any
 
 from rlopt.agents import get_method
 from rlopt.config import RunOptions, Selection, TrainingConfig
-from rlopt.envs.spec import env_spec
+from rlopt.envs.spec import EnvSpec, as_spec
 from rlopt.experiments.reward_recovery import has_learned_reward, reward_recovery
 from rlopt.experiments.run import (
     FINAL_EPISODES,
@@ -20,16 +20,16 @@ from rlopt.experiments.run import (
     training_run,
 )
 from rlopt.imitation.expert_buffer import ExpertReplayBuffer
-from rlopt.imitation.readers import prepare_demonstrations
+from rlopt.imitation.readers import environment_of, prepare_demonstrations, source_name
 from rlopt.report.results import score_line
 from rlopt.training.devices import choose_device
 
 
 def train_method(
     name: str,
-    expert_data: str | os.PathLike[str],
+    expert_data: Any,
     *,
-    env_id: str | None = None,
+    env_id: str | EnvSpec | None = None,
     agent_settings: Settings = None,
     training_settings: Settings = None,
     selection: Selection = Selection(),  # noqa: B008  (frozen)
@@ -42,7 +42,7 @@ def train_method(
     Args:
         name: a method of `rlopt.agents.METHODS`.
         expert_data: anything that `load_demonstrations` reads.
-        env_id: a gymnasium id; None: the one that the demonstrations name.
+        env_id: a gymnasium id or a spec; None: the one that the demonstrations name.
         agent_settings: fields of the method's config class that differ from the environment's preset.
         training_settings: fields of `TrainingConfig` (a method without an environment: `LoopConfig`) that do.
         selection: which part of the demonstrations it gets.
@@ -56,8 +56,9 @@ def train_method(
     method, device = get_method(name), choose_device(options.device)
     chosen = {key: settings.pop(key) for key in vars(selection) if key in settings}
     selection = Selection(**{**vars(selection), **chosen})
-    data = prepare_demonstrations(expert_data, env_id, selection)
-    spec = env_spec(env_id or data.env_id)
+    spec = None if env_id is None else as_spec(env_id)
+    data = prepare_demonstrations(expert_data, spec, selection)
+    spec = environment_of(data) if spec is None else spec
     config, training = configure_method(method, spec.env_id, agent_settings, training_settings, **settings)
     total = training.frames if isinstance(training, TrainingConfig) else config.epochs
     if isinstance(training, TrainingConfig):
@@ -66,25 +67,29 @@ def train_method(
     agent = method.agent(config, *spec.sizes, num_seeds=num_seeds, seed=seed, device=device)
     expert = ExpertReplayBuffer(data, device=device, seed=seed)
 
-    recorded = {**vars(selection), "demonstrations": data.num_episodes, "expert_data": expert_data}
+    recorded = {**vars(selection), "demonstrations": data.num_episodes, "expert_data": source_name(expert_data)}
+    recorded["demonstrations_sha256"] = data.digest
     del recorded["demos"]  # which may be None, for all
     everything = {"device": str(device), "agent": config, "training": training, **recorded}
     with training_run(method, spec, everything, total, options, resume) as (log, checkpoints):
         history = train(agent, spec, training, expert, log, **checkpoints)
-        returns = final_evaluation(agent, spec, max(FINAL_EPISODES, 0 if method.online else training.eval_episodes))
+        returns = final_evaluation(
+            agent, spec, training, max(FINAL_EPISODES, 0 if method.online else training.eval_episodes)
+        )
         save_models(agent, method, log, spec, training.seeds)
-        recovery = reward_recovery(agent, spec) if has_learned_reward(agent) else None
+        recovery = reward_recovery(agent, spec, envs=training.eval_envs) if has_learned_reward(agent) else None
         log.info(score_line(method.title, returns, data))
         if recovery is not None:
             log.info(f"Learned reward against true reward on fresh policy data: Pearson {recovery['pearson']:.2f}.")
-    return StageResult(agent, returns, history, log.directory, Path(expert_data), recovery)
+    path = Path(expert_data) if isinstance(expert_data, str | os.PathLike) else None
+    return StageResult(agent, returns, history, log.directory, path, recovery)
 
 
-def train_ipmd(expert_data: str | os.PathLike[str], **arguments: Any) -> StageResult:
+def train_ipmd(expert_data: Any, **arguments: Any) -> StageResult:
     """Train IPMD on demonstrations; arguments as of `train_method`."""
     return train_method("ipmd", expert_data, **arguments)
 
 
-def train_bc(expert_data: str | os.PathLike[str], **arguments: Any) -> StageResult:
+def train_bc(expert_data: Any, **arguments: Any) -> StageResult:
     """Train behaviour cloning on demonstrations; arguments as of `train_method`."""
     return train_method("bc", expert_data, **arguments)

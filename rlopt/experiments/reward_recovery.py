@@ -20,14 +20,19 @@ def has_learned_reward(agent: Agent) -> bool:
     return callable(getattr(agent, "reward", None))
 
 
-def reward_recovery(agent: Agent, spec: EnvSpec, episodes: int = 5) -> dict[str, Any]:
+def reward_recovery(agent: Agent, spec: EnvSpec, episodes: int = 5, envs: int | None = None) -> dict[str, Any]:
     """Learned reward against true reward on fresh episodes of the sampling policy, by seed and on average.
 
     Returns:
         `pearson` and `standardized_error`, the seeds' means, and both `..._per_seed`.
     """
     evaluator = Evaluator(
-        spec, num_seeds=agent.num_seeds, episodes=episodes, first_reset_seed=RECOVERY_SEED, device=agent.device
+        spec,
+        num_seeds=agent.num_seeds,
+        episodes=episodes,
+        first_reset_seed=RECOVERY_SEED,
+        envs=envs,
+        device=agent.device,
     )
     by_seed = evaluator.record(sampling_policy(agent.policy, seed=RECOVERY_SEED))
     evaluator.close()

@@ -87,7 +87,7 @@ def field_names(config: Any) -> set[str]:
 def check_whole_episode(spec: EnvSpec, frames: int, flag: str = "--frames") -> None:
     """Raise UserError, naming `flag`, if `frames` are not enough for one whole episode."""
     require_positive(**{flag.removeprefix("--").replace("-", "_"): frames})
-    if spec.max_episode_steps is not None and frames < spec.max_episode_steps:
+    if frames < spec.max_episode_steps:
         raise UserError(
             f"{frames} frames are too few for one whole episode of {spec.env_id} (up to {spec.max_episode_steps} steps): "
             f"raise {flag}."
@@ -101,7 +101,9 @@ def train(
     if isinstance(config, TrainingConfig):
         return train_online(agent, spec, config, expert, log=log, **how)
     assert expert is not None
-    evaluator = Evaluator(spec, num_seeds=agent.num_seeds, episodes=config.eval_episodes, device=agent.device)
+    evaluator = Evaluator(
+        spec, num_seeds=agent.num_seeds, episodes=config.eval_episodes, envs=config.eval_envs, device=agent.device
+    )
     try:
         evaluation: dict[str, Any] = {"evaluator": evaluator, "eval_points": config.eval_points}
         return train_offline(agent, expert, seeds=config.seeds, log=log, **evaluation, **how)
@@ -109,13 +111,19 @@ def train(
         evaluator.close()
 
 
-def final_evaluation(agent: Agent, spec: EnvSpec, episodes: int = FINAL_EPISODES) -> np.ndarray:
+def final_evaluation(agent: Agent, spec: EnvSpec, loop: LoopConfig, episodes: int = FINAL_EPISODES) -> np.ndarray:
     """Returns `[S, episodes]` from the start states that every method plays."""
-    return evaluate(agent.policy, spec, num_seeds=agent.num_seeds, episodes=episodes, device=agent.device)
+    return evaluate(agent.policy, spec, episodes=episodes, envs=loop.eval_envs, device=agent.device)
+
+
+def environment(spec: EnvSpec) -> dict[str, Any]:
+    """An environment in config.json and in model files: id, keyword arguments and time limit."""
+    return {"env": spec.env_id, "env_kwargs": dict(spec.kwargs), "max_episode_steps": spec.max_episode_steps}
 
 
 def save_models(agent: Agent, method: Method, log: RunLog, spec: EnvSpec, seeds: list[int], **extra: Any) -> Path:
     """The trained agent in its run folder or, where the method says so, one file for each seed beside the run folders."""
+    extra |= {name: value for name, value in environment(spec).items() if name != "env"}
     if "{seed}" not in method.model_file:
         path = log.directory / method.model_file
         save_agent(path, agent, spec.env_id, seeds, **extra)
@@ -137,8 +145,8 @@ def training_run(
     resume: str | Path | None = None,
 ) -> Iterator[tuple[RunLog, dict[str, Any]]]:
     """A run's log, and where its checkpoints go; says how to go on when it is interrupted."""
-    parent = Path(options.log_dir) / method.name / spec.env_id
-    settings = {"method": method.name, "env": spec.env_id, **settings}
+    parent = Path(options.log_dir) / method.name / spec.name
+    settings = {"method": method.name, **environment(spec), **settings}
     if resume == "auto":
         resume = interrupted_run(parent, settings)
     directory = new_run_directory(parent) if resume is None else Path(resume)
@@ -151,7 +159,7 @@ def training_run(
     with RunLog(
         directory,
         config=settings,
-        title=f"{method.title} {spec.env_id}",
+        title=f"{method.title} {spec.name}",
         total=total,
         unit=method.unit,
         wandb=wandb if options.wandb else None,

@@ -13,7 +13,7 @@ from torch import Tensor
 from rlopt.agents import get_method
 from rlopt.checked import require_positive
 from rlopt.config import RunOptions, Selection
-from rlopt.envs.spec import env_spec
+from rlopt.envs.spec import EnvSpec, as_spec
 from rlopt.experiments.run import (
     Settings,
     check_whole_episode,
@@ -23,7 +23,7 @@ from rlopt.experiments.run import (
     training_run,
 )
 from rlopt.imitation.expert_buffer import ExpertReplayBuffer
-from rlopt.imitation.readers import prepare_demonstrations
+from rlopt.imitation.readers import environment_of, prepare_demonstrations
 from rlopt.logs.files import check_writable, write_text_atomically
 from rlopt.logs.run_folder import to_json
 from rlopt.report.results import score_summary
@@ -66,8 +66,9 @@ class GroupedExperts:
 
 
 def study_demonstrations(
-    expert_data: str | Path,
+    expert_data: Any,
     *,
+    env: EnvSpec | str | None = None,
     counts: Sequence[int] = (1, 5, 25),
     methods: Sequence[str] = ("ipmd", "bc"),
     frames: int = 50_000,
@@ -84,7 +85,8 @@ def study_demonstrations(
     """Score against the number of demonstrations; each method's cells train in one stacked update.
 
     Args:
-        expert_data: demonstrations, at least `max(counts)`.
+        expert_data: at least `max(counts)` demonstrations, in anything that `load_demonstrations` reads.
+        env: where to learn; None: the environment that they name.
         counts: numbers of demonstrations.
         methods: names of `rlopt.agents.METHODS`.
         frames: environment frames per seed of each method that learns in the environment.
@@ -106,17 +108,19 @@ def study_demonstrations(
     """
     require_positive(bc_epochs=bc_epochs)
     device, chosen = choose_device(options.device), [get_method(name) for name in methods]
+    spec = None if env is None else as_spec(env)
+    whole = prepare_demonstrations(expert_data, spec)
+    spec = environment_of(whole) if spec is None else spec
     cells = [
-        prepare_demonstrations(expert_data, selection=Selection(demos=count, subsample=subsample, noise=noise))
+        prepare_demonstrations(whole, spec, Selection(demos=count, subsample=subsample, noise=noise))
         for count in counts
     ]
     data, total = cells[0], num_seeds * len(counts)
-    spec = env_spec(data.env_id)
     check_whole_episode(spec, frames)
-    directory = Path(save_dir) / data.env_id
+    directory = Path(save_dir) / spec.name
     configs = configure_methods(
         chosen,
-        data.env_id,
+        spec.env_id,
         agent_settings,
         training_settings,
         lambda method: frames if method.online else bc_epochs,
@@ -127,20 +131,28 @@ def study_demonstrations(
     buffers = [ExpertReplayBuffer(cell, device=device, seed=seed + i) for i, cell in enumerate(cells)]
     experts = GroupedExperts(buffers, num_seeds)
 
+    digests = [cell.digest for cell in cells]
     scores: dict[str, Any] = {}
     for method in chosen:
         config, training = configs[method.name]
         agent = method.agent(config, *spec.sizes, num_seeds=total, seed=seed, device=device)
-        record = {"device": str(device), "counts": counts, "agent": config, "training": training}
+        record = {
+            "device": str(device),
+            "counts": counts,
+            "demonstrations_sha256": digests,
+            "agent": config,
+            "training": training,
+        }
         length = frames if method.online else bc_epochs
         with training_run(method, spec, record, length, options) as (log, _):
             train(agent, spec, training, experts, log)
-            returns = final_evaluation(agent, spec)
+            returns = final_evaluation(agent, spec, training)
         scores[method.name] = [score_summary(group.mean(1), data) for group in np.split(returns, len(counts))]
 
     results: dict[str, Any] = {
-        **{"env": data.env_id, "counts": list(counts), "num_seeds": num_seeds, "subsample": subsample, "noise": noise},
+        **{"env": spec.env_id, "counts": list(counts), "num_seeds": num_seeds, "subsample": subsample, "noise": noise},
         **{"expert_return": data.expert_return, "random_return": data.random_return, "frames": frames},
+        "demonstrations_sha256": digests,
         "methods": scores,
         "settings": {name: {"agent": agent, "training": training} for name, (agent, training) in configs.items()},
     }
@@ -148,8 +160,9 @@ def study_demonstrations(
     study_figure(
         scores,
         [str(count) for count in counts],
-        title=f"{data.env_id}: {num_seeds} seeds per point",
+        title=f"{spec.name}: {num_seeds} seeds per point",
         x_label="Demonstrations" if subsample == 1 else f"Demonstrations, every {subsample}th transition",
         path=directory / "demonstrations.png",
+        scored=data.expert_return is not None,
     )
     return results

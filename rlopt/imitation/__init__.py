@@ -4,6 +4,7 @@ from rlopt.agents.bc import BC
 from rlopt.agents.ipmd import IPMD
 from rlopt.config import BCConfig, IPMDConfig
 from rlopt.imitation.demonstrations import Demonstrations
+from rlopt.imitation.episodes import from_episodes
 from rlopt.imitation.expert_buffer import ExpertReplayBuffer
 from rlopt.imitation.files import save_demonstrations
 from rlopt.imitation.readers import load_demonstrations
@@ -15,6 +16,7 @@ __all__ = [
     "Demonstrations",
     "ExpertReplayBuffer",
     "IPMDConfig",
+    "from_episodes",
     "load_demonstrations",
     "save_demonstrations",
 ]

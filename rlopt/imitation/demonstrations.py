@@ -6,56 +6,32 @@
      "spec":        {"observation_size", "action_size", "action_low", "action_high"},
      "transitions": {"observation", "action", "next_observation", "reward", "terminated", "truncated"}}
 
+Both returns may be None, or missing: not recorded. Keys that are there only where they say something: "env_kwargs"
+(a dict), "max_episode_steps" (an int) and "subsampled" (True).
+
 Shape letters: `N` transitions, `M` episodes, `O` observation, `A` action.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from rlopt.errors import UserError
+from rlopt.imitation.checks import actions_out_of_range, check_boundaries, plain, validate_transitions
 
 FORMAT = "rlopt-demonstrations"
 VERSION = 1
 COLLECT = "scripts/01_collect_expert_data.py"
 TRANSITION_KEYS = ("observation", "action", "next_observation", "reward", "terminated", "truncated")
-
-
-def validate_transitions(transitions: Mapping[str, Tensor]) -> None:
-    """Check shapes and values: `observation`, `next_observation` `[N, O]`, `action` `[N, A]`, any other key `[N]`.
-
-    Raises:
-        UserError: a wrong shape (the key, expected and found), NaN or infinity (the key and how many), or no data.
-    """
-    for key in ("observation", "action"):
-        if transitions[key].ndim != 2:
-            raise UserError(f"'{key}' must have shape [transitions, size], found {list(transitions[key].shape)}.")
-    (n, observation_size), action_size = transitions["observation"].shape, transitions["action"].shape[1]
-    if 0 in (n, observation_size, action_size):
-        raise UserError(f"There is no data: {n} transitions of {observation_size} observations, {action_size} actions.")
-    sizes = {"observation": [observation_size], "next_observation": [observation_size], "action": [action_size]}
-    for key, value in transitions.items():
-        expected, found = [n, *sizes.get(key, [])], list(value.shape)
-        if found != expected:
-            raise UserError(f"'{key}' must have shape {expected} to go with 'observation', found {found}.")
-        bad = value.numel() - int(value.isfinite().sum())
-        if bad:
-            raise UserError(
-                f"'{key}' holds NaN or infinity in {bad} of {value.numel()} values: remove those transitions."
-            )
-
-
-def actions_out_of_range(action: Tensor) -> str | None:
-    """A sentence that says how many of the actions `[N, A]` leave [-1, 1] by more than rounding, or None."""
-    count = int((action.abs() > 1 + 1e-6).any(dim=-1).sum())
-    formula = "2 * (action - low) / (high - low) - 1"
-    return f"{count} of {len(action)} actions lie outside [-1, 1]: scale them, {formula}." if count else None
+_RETURNS = ("expert_return", "random_return")
+_OPTIONAL: dict[str, type] = {"env_kwargs": dict, "max_episode_steps": int, "subsampled": bool}
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,14 +48,17 @@ class Demonstrations:
     observation: Tensor  # [N, O] float32
     action: Tensor  # [N, A] float32 in [-1, 1]; in the environment's units low + (a + 1) / 2 * (high - low)
     next_observation: Tensor  # [N, O] float32; at an episode's end its true last observation, not a reset one
-    reward: Tensor  # [N] float32, the environment's; no learner reads it
+    reward: Tensor  # [N] float32, the environment's, or 0 where it was not recorded; no learner reads it
     terminated: Tensor  # [N] bool, a final state of the task
     truncated: Tensor  # [N] bool, a time limit
     episode_lengths: Tensor  # [M] int64, sums to N
     action_low: Tensor  # [A] float32, the environment's bounds
     action_high: Tensor  # [A] float32
-    expert_return: float  # mean undiscounted return of an episode
-    random_return: float  # the same for uniformly random actions
+    expert_return: float | None = None  # mean undiscounted return of an episode; None: not recorded
+    random_return: float | None = None  # the same for uniformly random actions
+    env_kwargs: Mapping[str, Any] = field(default_factory=dict)  # of the environment's constructor
+    max_episode_steps: int | None = None  # a time limit in place of the environment's own
+    subsampled: bool = False  # steps were left out, so that next_observation[t] is not observation[t + 1]
 
     def __post_init__(self) -> None:
         """Cast, then check."""
@@ -99,9 +78,13 @@ class Demonstrations:
         if lengths.ndim != 1 or (lengths < 1).any() or int(lengths.sum()) != len(self):
             total = int(lengths.sum())
             raise UserError(f"'episode_lengths' must be positive and sum to {len(self)} transitions, found {total}.")
-        for key in ("expert_return", "random_return"):
-            if not math.isfinite(getattr(self, key)):
-                raise UserError(f"'{key}' must be a finite number, found {getattr(self, key)}.")
+        for key in _RETURNS:
+            if (value := getattr(self, key)) is not None and not math.isfinite(value):
+                raise UserError(f"'{key}' must be a finite number or None, found {value}.")
+        kwargs = {key: plain(value, key) for key, value in self.env_kwargs.items()}
+        object.__setattr__(self, "env_kwargs", kwargs)
+        ended = self.terminated | self.truncated
+        check_boundaries(self.observation, self.next_observation, ended, lengths.tolist(), gaps=self.subsampled)
 
     def __len__(self) -> int:
         """N, the number of transitions."""
@@ -127,9 +110,17 @@ class Demonstrations:
         """The six tensors that have one row per transition, by name."""
         return {key: getattr(self, key) for key in TRANSITION_KEYS}
 
-    def _select(self, index: Tensor, episode_lengths: Tensor) -> Demonstrations:
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all tensors, in hexadecimal: the same for the same demonstrations."""
+        found = hashlib.sha256()
+        for key in (*TRANSITION_KEYS, "episode_lengths", "action_low", "action_high"):
+            found.update(getattr(self, key).contiguous().numpy().tobytes())
+        return found.hexdigest()
+
+    def _select(self, index: Tensor, episode_lengths: Tensor, gaps: bool = False) -> Demonstrations:
         rows: dict[str, Any] = {key: value[index] for key, value in self.transitions.items()}
-        return replace(self, episode_lengths=episode_lengths, **rows)
+        return replace(self, episode_lengths=episode_lengths, subsampled=self.subsampled or gaps, **rows)
 
     def first(self, num_episodes: int | None = None, skip: int = 0) -> Demonstrations:
         """The first `num_episodes` episodes (None: all) after `skip`; `expert_return` stays that of the expert.
@@ -167,7 +158,7 @@ class Demonstrations:
             offset = int(torch.randint(min(every, length), (), generator=generator))
             kept.append(torch.arange(start + offset, start + length, every))
             start += length
-        return self._select(torch.cat(kept), torch.tensor([len(index) for index in kept]))
+        return self._select(torch.cat(kept), torch.tensor([len(index) for index in kept]), gaps=every > 1)
 
     def with_action_noise(self, std: float, seed: int = 0) -> Demonstrations:
         """Sub-optimal data: Gaussian noise of deviation `std` on the actions, clipped to [-1, 1].
@@ -185,6 +176,7 @@ class Demonstrations:
     def to_dict(self) -> dict[str, Any]:
         """The file's contents, as at the top of this module."""
         spec = {"observation_size": self.observation_size, "action_size": self.action_size}
+        optional = {key: getattr(self, key) for key in _OPTIONAL if getattr(self, key)}
         return {
             "format": FORMAT,
             "version": VERSION,
@@ -193,8 +185,8 @@ class Demonstrations:
             # cloned because torch.save writes the whole storage behind a view
             "transitions": {key: value.clone() for key, value in self.transitions.items()},
             "episode_lengths": self.episode_lengths.clone(),
-            "expert_return": float(self.expert_return),
-            "random_return": float(self.random_return),
+            **{key: None if (value := getattr(self, key)) is None else float(value) for key in _RETURNS},
+            **optional,
         }
 
     @classmethod
@@ -215,8 +207,8 @@ class Demonstrations:
             episode_lengths=_require(state, "episode_lengths", Tensor),
             action_low=_require(spec, "action_low", Tensor),
             action_high=_require(spec, "action_high", Tensor),
-            expert_return=float(_require(state, "expert_return", float)),
-            random_return=float(_require(state, "random_return", float)),
+            **{key: _require(state, key, float) for key in _RETURNS if state.get(key) is not None},
+            **{key: _require(state, key, kind) for key, kind in _OPTIONAL.items() if key in state},
         )
         for key in ("observation", "action"):
             size, found = _require(spec, f"{key}_size", int), list(getattr(demonstrations, key).shape)

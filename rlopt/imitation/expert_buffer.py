@@ -4,30 +4,26 @@ Shape letters: `N` transitions, `S` seeds, `B` batch per seed, `O` observation, 
 """
 
 import inspect
-import os
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from tensordict import TensorDict, is_tensor_collection
 from torch import Tensor
 from torchrl.data import ReplayBuffer
 
+from rlopt.envs.spec import EnvSpec
 from rlopt.errors import UserError
-from rlopt.imitation.demonstrations import Demonstrations, actions_out_of_range, validate_transitions
-from rlopt.imitation.readers import load_demonstrations
+from rlopt.imitation.checks import actions_out_of_range
+from rlopt.imitation.demonstrations import Demonstrations
+from rlopt.imitation.readers import READERS, load_demonstrations
+from rlopt.imitation.tensors import read_transitions
 from rlopt.transition import Transition
 
-Key = str | tuple[str, str]
-SOURCE_KEYS: dict[str, tuple[Key, ...]] = {
-    "observation": ("observation",),
-    "action": ("action",),
-    "next_observation": (("next", "observation"), "next_observation"),
-    "terminated": (("next", "terminated"), "terminated"),
-}
 STATISTICS_SAMPLE = 10_000  # transitions
+FEW = 16
+"""Transitions that may all be the same."""
 
 
 class ExpertReplayBuffer:
@@ -42,29 +38,42 @@ class ExpertReplayBuffer:
             a manager whose `.buffer` is a TorchRL `ReplayBuffer`, looked up at every sample because managers replace it
             (ImitationLearningTools' `ExpertReplayManager` does when its assignment changes);
             a TorchRL `ReplayBuffer`;
-            `Demonstrations`, or anything that `load_demonstrations` reads, by its path or name;
+            `Demonstrations`, or anything that `load_demonstrations` reads: a path, a name, a list of episodes, ...;
             a dict or TensorDict of tensors `[..., O]`, `[..., A]`: `observation`, `action`, `("next", "observation")`
-            (or `next_observation`) and, if there is any, `("next", "terminated")` (or `terminated`);
+            (or `next_observation`) and, if there is any, `("next", "terminated")` (or `terminated` beside
+            `next_observation`; `terminations` and `terminals` are read, too). `mask`, or `("collector", "mask")`, is False
+            where a row is padding;
             any object with `sample()`, with or without a batch size, that returns the like.
+        env: where the demonstrations were recorded, for a format that does not say so.
         device: where samples go.
         seed: of the generator.
         batch_size: what `sample()` returns when it is not told.
 
     Raises:
-        UserError: `source` is none of these, or its tensors lack a key, do not fit together or hold NaN or infinity.
+        UserError: `source` is none of these, or its tensors lack a key, do not fit together, hold NaN or infinity, or are
+            the same row again and again.
 
     Warns:
-        UserWarning: actions outside [-1, 1], the unit in which every agent of this library acts.
+        UserWarning: actions outside [-1, 1], the unit in which every agent of this library acts; no terminations, but a key
+            that looks like them (`done` may mean a time limit and is not read).
     """
 
-    def __init__(self, source: Any, *, device: str | torch.device = "cpu", seed: int = 0, batch_size: int = 256):
+    def __init__(
+        self,
+        source: Any,
+        *,
+        env: EnvSpec | str | None = None,
+        device: str | torch.device = "cpu",
+        seed: int = 0,
+        batch_size: int = 256,
+    ):
         self.device = torch.device(device)
         self.batch_size = batch_size
         self.generator = torch.Generator(self.device).manual_seed(seed)
         self._sizes: tuple[int, int] | None = None  # (O, A), known from the first transitions seen
         self._rows: Tensor | None = None  # [N, D], all transitions of a source in memory
-        if isinstance(source, (str, os.PathLike)):
-            source = load_demonstrations(source)
+        if _has_reader(source, env):
+            source = load_demonstrations(source, env=env)
         self._name = type(source).__name__
         if isinstance(source, Demonstrations):
             source = source.transitions
@@ -143,6 +152,23 @@ class ExpertReplayBuffer:
         }
         return TensorDict(data, batch_size=packed.shape[:-1], device=self.device).contiguous()
 
+    def _check_first(self, rows: dict[str, Tensor], complaint: str | None) -> None:
+        """Warn of what looks wrong in the first transitions. Raises UserError if they are all the same."""
+        n = len(rows["observation"])
+        source = self._live_source() if hasattr(self, "_source") else rows["observation"]
+        alone = hasattr(source, "__len__") and len(source) == 1  # its one transition is sampled again and again
+        same = None
+        if n > 1 and not alone and all((value == value[0]).all() for value in rows.values()):
+            same = (
+                f"all {n} transitions are the same, so that there is nothing to learn. TorchRL 0.14.1's "
+                "MinariExperienceReplay hands out zeros: read the dataset itself, 'minari:ID'."
+            )
+            if n >= FEW or not rows["observation"].any():
+                raise UserError(same)
+        for sentence in (complaint, actions_out_of_range(rows["action"]), same):
+            if sentence is not None:
+                warnings.warn(f"Expert source {self._name}: {sentence}", stacklevel=4)
+
     def _known_sizes(self) -> tuple[int, int]:
         if self._sizes is None:
             self.sample()  # of the usual size, because a slice sampler refuses some others
@@ -194,24 +220,13 @@ class ExpertReplayBuffer:
         """What the source gave, checked, flat and packed: `[n, D]` on the device."""
         if not isinstance(batch, Mapping) and not is_tensor_collection(batch):
             raise UserError(f"Expert source {self._name}: a {type(batch).__name__} is not a dict or TensorDict.")
-        rows: dict[str, Tensor] = {}
-        for name, keys in SOURCE_KEYS.items():
-            value = next((found for key in keys if (found := _get(batch, key)) is not None), None)
-            if value is None and name == "terminated":
-                value = torch.zeros(rows["observation"].shape[:-1])
-            if not isinstance(value, (Tensor, np.ndarray)):
-                problem = "is missing" if value is None else f"holds a {type(value).__name__}, not a tensor"
-                raise UserError(f"Expert source {self._name}: the key {keys[0]!r} {problem}.")
-            dtype = torch.bool if name == "terminated" else torch.float32
-            rows[name] = torch.as_tensor(value).detach().to(dtype)
         try:
-            rows = _flatten(rows)
-            validate_transitions(rows)
+            rows, complaint = read_transitions(batch)
+            if self._sizes is None:
+                self._check_first(rows, complaint)
         except UserError as error:
             raise UserError(f"Expert source {self._name}: {error}") from error
         sizes = (rows["observation"].shape[1], rows["action"].shape[1])
-        if self._sizes is None and (complaint := actions_out_of_range(rows["action"])) is not None:
-            warnings.warn(f"Expert source {self._name}: {complaint}", stacklevel=3)
         if self._sizes not in (None, sizes):
             raise UserError(
                 f"Expert source {self._name}: its (observation, action) sizes {self._sizes} became {sizes}."
@@ -225,30 +240,13 @@ class ExpertReplayBuffer:
         )
 
 
-def _flatten(rows: dict[str, Tensor]) -> dict[str, Tensor]:
-    """All batch dimensions into one: `[..., O]` to `[n, O]`, `terminated` `[...]` or `[..., 1]` to `[n]`."""
-    shape = rows["observation"].shape
-    if len(shape) < 2:
-        raise UserError(f"'observation' must have shape [..., size] with batch dimensions, found {list(shape)}.")
-    for name, value in rows.items():
-        batch = value.shape[: len(shape) - 1]
-        # Compared before flattening: [T, E] and [E, T] have as many rows, and would be paired wrongly.
-        if batch != shape[:-1] or (name == "terminated" and value.numel() != batch.numel()):
-            raise UserError(f"'{name}' {list(value.shape)} and 'observation' {list(shape)} differ in batch shape.")
-    return {
-        name: value.flatten() if name == "terminated" else value.flatten(0, len(shape) - 2)
-        for name, value in rows.items()
-    }
-
-
-def _get(batch: Any, key: Key) -> Any:
-    """The value at a key of a TensorDict or of a dict, nested or with tuples as keys; None if there is none."""
-    if not isinstance(batch, Mapping):
-        return batch.get(key, None)
-    if isinstance(key, str) or key in batch:
-        return batch.get(key)
-    nested = batch.get(key[0])
-    return None if nested is None else _get(nested, key[1])
+def _has_reader(source: Any, env: EnvSpec | str | None) -> bool:
+    """Whether a reader turns the source into demonstrations; what can be sampled, or is tensors already, needs none."""
+    if callable(getattr(source, "sample", None)) or is_tensor_collection(source):
+        return False
+    if isinstance(source, Mapping):
+        return env is not None or any(name in source for name in ("observations", "obs"))
+    return any(reader.recognizes(source) for reader in READERS)
 
 
 def _call(sample: Callable[..., Any], size: int) -> Any:

@@ -1,6 +1,7 @@
 """`expert_buffer.pt` and what lies beside it."""
 
 from pathlib import Path
+from typing import Any
 
 from rlopt.errors import UserError
 from rlopt.imitation.demonstrations import COLLECT, Demonstrations
@@ -13,7 +14,7 @@ expert_buffer.pt  the demonstrations
 metadata.pt       the same without the transitions, small
 
 {num_episodes} episodes, {num_transitions} transitions.
-Mean return of an episode: {expert_return:.2f}; with uniformly random actions: {random_return:.2f}.
+Mean return of an episode: {expert_return}; with uniformly random actions: {random_return}.
 
 transitions:
   observation, next_observation  [{num_transitions}, {observation_size}]  float32
@@ -49,10 +50,12 @@ def save_demonstrations(demonstrations: Demonstrations, directory: str | Path) -
     state = demonstrations.to_dict()
     metadata = {key: value for key, value in state.items() if key != "transitions"}
     metadata |= {"num_episodes": demonstrations.num_episodes, "num_transitions": len(demonstrations)}
-    bounds = {key: state["spec"][key].tolist() for key in ("action_low", "action_high")}
+    words: dict[str, Any] = {key: state["spec"][key].tolist() for key in ("action_low", "action_high")}
+    for key in ("expert_return", "random_return"):
+        words[key] = "not recorded" if state[key] is None else f"{state[key]:.2f}"
     save_atomically(directory / "expert_buffer.pt", state)
     save_atomically(directory / "metadata.pt", metadata)
-    write_text_atomically(directory / "README.txt", _README.format_map(metadata | state["spec"] | bounds))
+    write_text_atomically(directory / "README.txt", _README.format_map(metadata | state["spec"] | words))
     return directory / "expert_buffer.pt"
 
 

@@ -1,37 +1,58 @@
 """The one door for demonstrations: `load_demonstrations` finds the reader of a source. A new format is one line in READERS."""
 
+import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
 
 from rlopt.config import Selection
-from rlopt.envs.spec import env_spec
+from rlopt.envs.spec import EnvSpec, as_spec, env_spec
 from rlopt.errors import UserError
+from rlopt.imitation import arrays
 from rlopt.imitation.demonstrations import COLLECT, Demonstrations
 from rlopt.imitation.files import read_expert_buffer
-from rlopt.imitation.minari import PREFIX, read_minari
+from rlopt.imitation.formats import FORMATS
+from rlopt.training.evaluation import evaluate, random_policy
 
 
 @dataclass(frozen=True)
 class Reader:
     """A format of demonstrations."""
 
-    recognizes: Callable[[str], bool]
-    """Whether a source (a path or a name) is of this format."""
-    read: Callable[[str], Demonstrations]
-    """Reads it; raises UserError if that cannot be done."""
+    name: str
+    """For messages."""
+    recognizes: Callable[[Any], bool]
+    """Whether a source (a path, a name or an object) is of this format."""
+    read: Callable[[Any, EnvSpec | None], Demonstrations]
+    """Reads it; raises UserError if that cannot be done, or if it has to be told the environment and is not."""
+
+
+def _is_path(source: Any) -> bool:
+    return isinstance(source, str | os.PathLike)
 
 
 READERS = [
-    Reader(lambda source: source.startswith(PREFIX), read_minari),
-    Reader(lambda source: True, read_expert_buffer),
+    Reader("rlopt", lambda source: isinstance(source, Demonstrations), lambda source, env: source),
+    *(Reader(name, module.recognizes, module.read) for name, module in FORMATS.items()),
+    Reader("arrays", arrays.recognizes, arrays.read),
+    Reader("expert_buffer.pt", _is_path, lambda source, env: read_expert_buffer(source)),
 ]
-"""In the order in which they are asked; `expert_buffer.pt`, the last one, takes what no other does."""
+"""In the order in which they are asked; `expert_buffer.pt`, the last one, takes every path that no other does."""
+
+
+def source_name(source: Any) -> str:
+    """What a source is called in messages and configs."""
+    return os.fspath(source) if _is_path(source) else f"{type(source).__name__} in memory"
 
 
 def load_demonstrations(
-    source: str | os.PathLike[str],
+    source: Any,
     *,
+    env: EnvSpec | str | None = None,
     env_id: str | None = None,
     observation_size: int | None = None,
     action_size: int | None = None,
@@ -39,16 +60,26 @@ def load_demonstrations(
     """Read and check demonstrations.
 
     Args:
-        source: the path of an `expert_buffer.pt`, or `minari:ID`.
-        env_id: the environment they are wanted for; another id than theirs is welcome (changed dynamics) if the sizes agree.
-        observation_size: O of that environment; looked up where only another `env_id` is given.
-        action_size: A of that environment; likewise.
+        source: the path of an `expert_buffer.pt` or `.npz` file, `minari:ID`, a list of episodes (`from_episodes`), a dict of
+            arrays, `Demonstrations`, or anything else that a reader of `READERS` knows.
+        env: the environment they are wanted for; another one than theirs is welcome (changed dynamics) if the sizes agree.
+            A format that does not name its environment needs it.
+        env_id: in place of `env`, an id that is looked up only if it is not theirs and its sizes are not given.
+        observation_size: O of that environment.
+        action_size: A of that environment.
 
     Raises:
         UserError: the source is missing, damaged, foreign or invalid, or has other sizes than the environment.
     """
-    name = os.fspath(source)
-    data = next(reader for reader in READERS if reader.recognizes(name)).read(name)
+    name = source_name(source)
+    spec = None if env is None else as_spec(env)
+    reader = next((reader for reader in READERS if reader.recognizes(source)), None)
+    if reader is None:
+        known = ", ".join(reader.name for reader in READERS)
+        raise UserError(f"Demonstrations cannot be read from a {type(source).__name__}; formats that can: {known}.")
+    data = reader.read(source, spec)
+    if spec is not None:
+        env_id, (observation_size, action_size) = spec.env_id, spec.sizes
     if env_id not in (None, data.env_id) and (observation_size is None or action_size is None):
         observation_size, action_size = env_spec(str(env_id)).sizes
     if observation_size not in (None, data.observation_size) or action_size not in (None, data.action_size):
@@ -60,20 +91,55 @@ def load_demonstrations(
     return data
 
 
+def environment_of(data: Demonstrations) -> EnvSpec:
+    """The environment that demonstrations name, with their keyword arguments and time limit."""
+    return env_spec(data.env_id, data.env_kwargs, data.max_episode_steps)
+
+
 def prepare_demonstrations(
-    source: str | os.PathLike[str],
-    env_id: str | None = None,
+    source: Any,
+    env: EnvSpec | str | None = None,
     selection: Selection = Selection(),  # noqa: B008  (frozen)
 ) -> Demonstrations:
-    """Demonstrations as a learner gets them, checked against its environment (None: the one that they name)."""
-    data = load_demonstrations(source, env_id=env_id)
-    spec = env_spec(env_id or data.env_id)
+    """Demonstrations as a learner gets them, in the actions of its environment (None: the one that they name).
+
+    A random return that was not recorded is measured.
+    """
+    spec = None if env is None else as_spec(env)
+    data = load_demonstrations(source, env=spec)
+    spec = environment_of(data) if spec is None else spec
     if (data.observation_size, data.action_size) != spec.sizes:
         raise UserError(
-            f"Expert buffer {source} says that it is from {data.env_id}, but has observation [{data.observation_size}], "
-            f"action [{data.action_size}], and the environment [{spec.observation_size}], [{spec.action_size}]."
+            f"Expert buffer {source_name(source)} says that it is from {data.env_id}, but has observation "
+            f"[{data.observation_size}], action [{data.action_size}], and the environment [{spec.observation_size}], "
+            f"[{spec.action_size}]."
         )
+    data = in_bounds_of(data, spec)
+    if data.random_return is None:
+        data = replace(data, random_return=float(evaluate(random_policy(spec.action_size), spec).mean()))
     if selection.demos is not None or selection.skip_demos:
         data = data.first(selection.demos, selection.skip_demos)
     data = data if selection.subsample == 1 else data.subsample(selection.subsample)
     return data if selection.noise == 0 else data.with_action_noise(selection.noise, seed=0)
+
+
+def in_bounds_of(data: Demonstrations, spec: EnvSpec) -> Demonstrations:
+    """The same actions, scaled by the bounds of an environment instead of those of the demonstrations.
+
+    Raises:
+        UserError: the environment is theirs, so that one of the bounds is wrong, or it has no such actions.
+    """
+    old = data.action_low.double(), data.action_high.double()
+    new = torch.from_numpy(spec.action_low).double(), torch.from_numpy(spec.action_high).double()
+    if all(np.allclose(a, b, rtol=1e-5, atol=1e-6) for a, b in zip(old, new, strict=True)):
+        return data
+    bounds = [f"{low.tolist()} to {high.tolist()}" for low, high in (old, new)]
+    differ = f"The demonstrations were recorded with action bounds {bounds[0]}, and {spec.env_id} has {bounds[1]}"
+    if data.env_id == spec.env_id and dict(data.env_kwargs) == dict(spec.kwargs):
+        raise UserError(f"{differ}, though it is their environment: import them again with the right bounds.")
+    action = old[0] + (data.action.double() + 1) / 2 * (old[1] - old[0])
+    action = 2 * (action - new[0]) / (new[1] - new[0]) - 1
+    if outside := int((action.abs() > 1 + 1e-5).any(-1).sum()):
+        raise UserError(f"{differ}: {outside} of {len(data)} actions are impossible there. Use demonstrations from it.")
+    logging.getLogger("rlopt").warning(f"{differ}: the actions were scaled, so that each does what it did.")
+    return replace(data, action=action.clamp(-1, 1).float(), action_low=new[0], action_high=new[1])

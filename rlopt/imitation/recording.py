@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from rlopt.envs.spec import EnvSpec
+from rlopt.imitation.checks import storable
 from rlopt.imitation.demonstrations import Demonstrations
 from rlopt.training.evaluation import Evaluator, ObservationToAction, evaluate, random_policy
 
@@ -17,6 +18,7 @@ def record_demonstrations(
     episodes: int,
     expert_return: float,
     device: torch.device | str = "cpu",
+    envs: int | None = None,
 ) -> Demonstrations:
     """Whole episodes of a policy of one seed, and the random policy's mean return to score learners against.
 
@@ -26,22 +28,29 @@ def record_demonstrations(
         episodes: how many to record.
         expert_return: the policy's mean return, measured on the common start states.
         device: where the policy lives.
+        envs: environments at the same time; None: one per episode.
     """
-    evaluator = Evaluator(spec, episodes=episodes, first_reset_seed=DEMONSTRATION_SEED, device=device)
+    evaluator = Evaluator(spec, episodes=episodes, first_reset_seed=DEMONSTRATION_SEED, envs=envs, device=device)
     (recorded,) = evaluator.record(policy)
     evaluator.close()
-    random_returns = evaluate(random_policy(spec.action_size), spec)
+    random_returns = evaluate(random_policy(spec.action_size), spec, envs=envs)
 
     def column(name: str) -> torch.Tensor:
         return torch.from_numpy(np.concatenate([getattr(episode, name) for episode in recorded]))
 
     return Demonstrations(
         env_id=spec.env_id,
-        **{name: column(name) for name in ("observation", "action", "next_observation", "reward")},
-        **{name: column(name) for name in ("terminated", "truncated")},
+        observation=column("observation"),
+        action=column("action"),
+        next_observation=column("next_observation"),
+        reward=column("reward"),
+        terminated=column("terminated"),
+        truncated=column("truncated"),
         episode_lengths=torch.tensor([len(episode.reward) for episode in recorded]),
         action_low=torch.from_numpy(spec.action_low),
         action_high=torch.from_numpy(spec.action_high),
         expert_return=expert_return,
         random_return=float(random_returns.mean()),
+        env_kwargs=storable(spec.kwargs),
+        max_episode_steps=spec.max_episode_steps,
     )

@@ -7,7 +7,6 @@ seeds, `P` points of a curve.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from rlopt.report.statistics import iqm, stratified_bootstrap_ci
 
 GREY = "#555555"
 SCORE_LABEL = "Normalised score, IQM with 95% interval"
+RETURN_LABEL = "Return, IQM with 95% interval"
 X_LABELS = {"frames": "Frames per seed", "epochs": "Epochs"}
 STYLE: Any = {
     "axes.titlesize": "medium",
@@ -75,33 +75,55 @@ def drawing(path: Path | str, width: float, height: float, font_size: float = 12
 def comparison_figure(results: Mapping[str, Any], path: Path | str) -> Figure:
     """Bars of the normalised interquartile mean with its 95% interval, each seed a dot.
 
-    `results` is as in `results.json` (DESIGN section 5); an interval of NaN or None is not drawn.
+    `results` is as in `results.json` (DESIGN section 5); an interval of NaN or None is not drawn. Where the expert's or the
+    random policy's return was not recorded, the bars are returns.
     """
     methods = results["methods"]
     shown = appearance(methods)
-    scores = {name: _floats(methods[name]["normalized_per_seed"]) for name in shown}
+    expert, random = results["expert_return"], results["random_return"]
+    scored = expert is not None and random is not None
+    numbers = {name: scores_or_returns(methods[name], scored) for name in shown}
+    marks = [("expert", expert, 1.0, "--"), ("random", random, 0.0, "-")]
+    references = [(n, value, mark if scored else value, style) for n, value, mark, style in marks if value is not None]
     with drawing(path, 2.6 + 1.9 * len(shown), 5.0) as figure:
         axes = figure.subplots()
-        axes.set(xlim=(-0.6, len(shown) - 0.4), ylim=_score_limits(np.concatenate([*scores.values(), [0.0, 1.0]])))
-        reference_line(axes, 1.0, f"expert\n{_signed(results['expert_return'])}", "--")
-        reference_line(axes, 0.0, f"random\n{_signed(results['random_return'])}", "-")
+        levels = np.concatenate(
+            [*(per_seed for *_, per_seed in numbers.values()), [level for *_, level, _ in references], [0.0]]
+        )
+        axes.set(xlim=(-0.6, len(shown) - 0.4), ylim=_score_limits(levels) if scored else _margins(levels))
+        for name, value, level, style in references:
+            reference_line(axes, level, f"{name}\n{_signed(value)}", style)
         for place, (name, (_, colour)) in enumerate(shown.items()):
-            _score_bar(axes, place, methods[name], scores[name], colour)
-        axes.set_xticks(range(len(shown)), [_tick_label(title, methods[name]) for name, (title, _) in shown.items()])
+            _score_bar(axes, place, *numbers[name], colour)
+        labels = [_tick_label(title, methods[name], *numbers[name][:2]) for name, (title, _) in shown.items()]
+        axes.set_xticks(range(len(shown)), labels)
         axes.tick_params(axis="x", length=0, pad=6)
-        axes.set_ylabel(f"{SCORE_LABEL}\n(return − random) / (expert − random)")
+        axes.set_ylabel(f"{SCORE_LABEL}\n(return − random) / (expert − random)" if scored else RETURN_LABEL)
         counts = counted(results["demonstrations"], "demonstration"), counted(len(results["seeds"]), "seed")
         axes.set_title(f"{results['env']}: {', '.join(counts)}", pad=14)
     return figure
 
 
+def scores_or_returns(method: Mapping[str, Any], scored: bool) -> tuple[float, np.ndarray, np.ndarray]:
+    """Interquartile mean, 95% interval `[2]` and each seed's value `[S]`: of the scores, else of the returns."""
+    if scored:
+        return tuple(_floats(method[f"normalized_{key}"]) for key in ("iqm", "ci95", "per_seed"))  # type: ignore[return-value]
+    returns = _floats(method["return_per_seed"])
+    return iqm(returns), _floats(stratified_bootstrap_ci(returns)), returns
+
+
 def learning_curves_figure(
-    curves: Mapping[str, Curve], *, expert_return: float, random_return: float, env_id: str, path: Path | str
+    curves: Mapping[str, Curve],
+    *,
+    expert_return: float | None,
+    random_return: float | None,
+    env_id: str,
+    path: Path | str,
 ) -> Figure:
     """Returns during training, by method: interquartile mean over the seeds, its 95% interval, each seed a thin line.
 
     One panel for each x label (frames, epochs) and one for each method with a loss. The expert's return is a dashed line,
-    the random policy's a dotted one.
+    the random policy's a dotted one; None is not drawn.
     """
     shown = appearance(curves)
     labels = list(dict.fromkeys(curves[name].x_label for name in shown))
@@ -117,8 +139,9 @@ def learning_curves_figure(
                     _curve(panel, curves[name], *look)
             panel.set(xlabel=label, ylim=limits)
             last = label == labels[-1]  # all panels of returns have the same limits: one set of labels is enough
-            reference_line(panel, expert_return, "expert" if last else "", "--")
-            reference_line(panel, random_return, "random" if last else "", ":")
+            for level, text, style in ((expert_return, "expert", "--"), (random_return, "random", ":")):
+                if level is not None:
+                    reference_line(panel, level, text if last else "", style)
             panel.tick_params(labelleft=label == labels[0])
             lines, titles = panel.get_legend_handles_labels()
             if len(lines) > 1:
@@ -149,9 +172,8 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _score_bar(axes: Axes, place: int, method: Mapping[str, Any], scores: np.ndarray, colour: str) -> None:
+def _score_bar(axes: Axes, place: int, centre: float, interval: np.ndarray, scores: np.ndarray, colour: str) -> None:
     low, high = axes.get_ylim()
-    centre, *interval = _floats([method["normalized_iqm"], *method["normalized_ci95"]])
     axes.bar(place, centre, width=0.62, color=colour, alpha=0.55, linewidth=0)
     if np.isfinite([centre, *interval]).all():
         reach = np.abs(np.subtract(interval, centre))[:, None]
@@ -203,19 +225,29 @@ def _score_limits(scores: np.ndarray) -> tuple[float, float]:
     return (low - 0.08 if low < 0 else 0.0), high + 0.08
 
 
-def _return_limits(curves: Collection[Curve], expert_return: float, random_return: float) -> tuple[float, float]:
+def _return_limits(
+    curves: Collection[Curve], expert_return: float | None, random_return: float | None
+) -> tuple[float, float]:
     """The range of the curves, cut off at `expert_return - random_return` below random and above the expert."""
     every = np.concatenate([_floats(curve.values).reshape(-1) for curve in curves])
+    if expert_return is None or random_return is None:
+        return _margins(np.array([*every, *(level for level in (expert_return, random_return) if level is not None)]))
     low, high = sorted((expert_return, random_return))
     every = np.clip([*every[np.isfinite(every)], low, high], low - (high - low), high + (high - low))
-    margin = 0.05 * np.ptp(every) or 1.0  # all returns may be equal
-    return every.min() - margin, every.max() + margin
+    return _margins(every)
 
 
-def _tick_label(title: str, method: Mapping[str, Any]) -> str:
-    centre, mean, low, high = _floats([method["normalized_iqm"], method["return_mean"], *method["normalized_ci95"]])
-    interval = f" [{low:.2f}, {high:.2f}]" if math.isfinite(low) and math.isfinite(high) else ""
-    numbers = f"{centre:.2f}{interval}\nreturn {_signed(mean)}".replace("-", "−")
+def _margins(values: np.ndarray) -> tuple[float, float]:
+    """The range of the finite ones, and 5% on each side."""
+    finite = values[np.isfinite(values)]
+    margin = 0.05 * np.ptp(finite) or 1.0  # all may be equal
+    return finite.min() - margin, finite.max() + margin
+
+
+def _tick_label(title: str, method: Mapping[str, Any], centre: float, interval: np.ndarray) -> str:
+    digits = 0 if abs(centre) >= 100 else 2  # a return, where there are no scores
+    bounds = f" [{interval[0]:.{digits}f}, {interval[1]:.{digits}f}]" if np.isfinite(interval).all() else ""
+    numbers = f"{centre:.{digits}f}{bounds}\nreturn {_signed(method['return_mean'])}".replace("-", "−")
     return f"{title}\n{numbers}"
 
 

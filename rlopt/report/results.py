@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,15 @@ from rlopt.report import plots, statistics
 
 
 def score_summary(per_seed: np.ndarray, data: Demonstrations) -> dict[str, Any]:
-    """Returns and scores of seeds with mean returns `[S]`; scores are NaN where the expert is no better than random."""
-    try:
-        scores = statistics.normalized_score(
-            per_seed, random_return=data.random_return, expert_return=data.expert_return
-        )
-    except UserError:
-        scores = np.full(len(per_seed), np.nan)
+    """Returns and scores of seeds with mean returns `[S]`.
+
+    Scores are NaN where the expert is no better than random, or one of the two returns was not recorded.
+    """
+    scores = np.full(len(per_seed), np.nan)
+    expert, random = data.expert_return, data.random_return
+    if expert is not None and random is not None:
+        with suppress(UserError):
+            scores = statistics.normalized_score(per_seed, random_return=random, expert_return=expert)
     return {
         "return_per_seed": per_seed.tolist(),
         "return_mean": float(per_seed.mean()),
@@ -37,6 +40,8 @@ def score_line(title: str, returns: np.ndarray, data: Demonstrations) -> str:
     """One sentence for the log: return and normalised score of final returns `[S, episodes]`."""
     summary = score_summary(returns.mean(1), data)
     text = f"{title}: return {returns.mean():.1f} over {len(returns)} seeds"
+    if data.expert_return is None:
+        return f"{text}; the expert's return is not recorded, so there is no score."
     if np.isfinite(summary["normalized_iqm"]):
         worst = min(summary["normalized_per_seed"])
         text += f", {summary['normalized_iqm']:.3f} of the expert (normalised, IQM), worst seed {worst:.3f}"
@@ -78,16 +83,19 @@ def comparison_results(
 
 def results_table(results: Mapping[str, Any]) -> str:
     """The table of `results.txt`: one row per method, and how the numbers were made."""
-    rows = [("Method", "Return", "Score (IQM)", "95% interval", "Worst seed", "Trained for", "Demos", "Wall time")]
+    expert, random = results["expert_return"], results["random_return"]
+    scored = expert is not None and random is not None
+    what, digits = ("Score", 3) if scored else ("Return", 1)
+    rows = [("Method", "Return", f"{what} (IQM)", "95% interval", "Worst seed", "Trained for", "Demos", "Wall time")]
     for name, (title, _) in plots.appearance(results["methods"]).items():
         entry, method = results["methods"][name], METHODS[name]
-        low, high = entry["normalized_ci95"]
+        centre, (low, high), per_seed = plots.scores_or_returns(entry, scored)
         row = (
             title,
             f"{entry['return_mean']:.1f}",
-            f"{entry['normalized_iqm']:.3f}",
-            f"{low:.3f} to {high:.3f}",
-            f"{min(entry['normalized_per_seed']):.3f}",
+            f"{centre:.{digits}f}",
+            f"{low:.{digits}f} to {high:.{digits}f}",
+            f"{min(per_seed):.{digits}f}",
             f"{entry[method.unit]:,} {method.unit}",
             str(results["demonstrations"]) if method.from_demonstrations else "-",
             format_seconds(entry["wall_seconds"]),
@@ -101,12 +109,12 @@ def results_table(results: Mapping[str, Any]) -> str:
         "",
         *("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows),
         "",
-        f"Expert return {results['expert_return']:.1f}, random return {results['random_return']:.1f}; "
-        "score = (return - random) / (expert - random).",
+        f"Expert return {_recorded(expert)}, random return {_recorded(random)}; "
+        + ("score = (return - random) / (expert - random)." if scored else "so there are no scores, but true returns."),
         "IQM: interquartile mean over seeds. Interval: stratified bootstrap over seeds. Frames are counted per seed.",
         "All policies act deterministically, start from the same states and are scored on the true reward.",
     ]
-    if not results["expert_return"] > results["random_return"]:
+    if scored and not expert > random:
         lines.append("The expert is no better than random, so the scores mean nothing: raise --expert-frames.")
     if recovery is not None:
         lines.append(
@@ -114,6 +122,10 @@ def results_table(results: Mapping[str, Any]) -> str:
             f"standardised error {recovery['standardized_error']:.3f}."
         )
     return "\n".join(lines) + "\n"
+
+
+def _recorded(value: float | None) -> str:
+    return "not recorded" if value is None else f"{value:.1f}"
 
 
 def learning_curves(stages: Mapping[str, Mapping[str, Any]]) -> dict[str, plots.Curve]:

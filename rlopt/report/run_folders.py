@@ -139,4 +139,6 @@ def _expert(runs: Sequence[Run], expert_data: str | Path | None) -> Demonstratio
         raise UserError(
             f"These runs learned from {', '.join(sorted(paths)) or 'no demonstrations'}: name the expert with --expert-data."
         )
-    return load_demonstrations(expert_data or paths.pop())
+    source = expert_data or paths.pop()
+    named = str(source).endswith(".pt")  # such a file names its environment, others may not
+    return load_demonstrations(source, env=None if named else runs[0].env_id)

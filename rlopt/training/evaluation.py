@@ -43,7 +43,7 @@ class Episode:
 
 
 class Evaluator:
-    """Plays whole episodes for S seeds; keeps its S*P environments, because making them costs more than resetting them.
+    """Plays whole episodes for S seeds; keeps its environments, because making them costs more than resetting them.
 
     Evaluation is paired: episode j of every seed, method and call starts from reset seed `first_reset_seed + j`.
 
@@ -52,6 +52,7 @@ class Evaluator:
         num_seeds: S.
         episodes: P per seed.
         first_reset_seed: of the list of start states.
+        envs: environments per seed, for a simulator of which few can run; None: P, so that all episodes run at once.
         device: where the policy lives.
     """
 
@@ -62,24 +63,25 @@ class Evaluator:
         num_seeds: int = 1,
         episodes: int = 20,
         first_reset_seed: int = EVALUATION_SEED,
+        envs: int | None = None,
         device: torch.device | str = "cpu",
     ):
         self.spec = as_spec(env)
-        self.num_seeds, self.episodes = num_seeds, episodes
-        self.reset_seeds = [first_reset_seed + j for j in range(episodes)] * num_seeds  # seed-major
+        self.num_seeds, self.episodes, self.first_reset_seed = num_seeds, episodes, first_reset_seed
         self.device = torch.device(device)
-        self.envs = [self.spec.make() for _ in self.reset_seeds]
+        self.envs_per_seed = min(envs or episodes, episodes)
+        self.envs = [self.spec.make() for _ in range(num_seeds * self.envs_per_seed)]  # seed-major
 
     def __call__(self, policy: ObservationToAction) -> np.ndarray:
         """Undiscounted true returns `[S, P]` of a policy."""
-        returns = np.zeros(len(self.envs))
+        returns = np.zeros(self.num_seeds * self.episodes)
         for step in self._play(policy):
-            returns[step.running] += step.reward
+            returns[step.episodes] += step.reward
         return returns.reshape(self.num_seeds, self.episodes)
 
     def record(self, policy: ObservationToAction) -> list[list[Episode]]:
         """The same episodes with all their transitions: a list of P per seed."""
-        rows: list[list[tuple]] = [[] for _ in self.envs]
+        rows: list[list[tuple]] = [[] for _ in range(self.num_seeds * self.episodes)]
         for step in self._play(policy):
             columns = (
                 step.observation,
@@ -89,7 +91,7 @@ class Evaluator:
                 step.terminated,
                 step.truncated,
             )
-            for index, *row in zip(step.running, *columns, strict=True):
+            for index, *row in zip(step.episodes, *columns, strict=True):
                 rows[index].append(tuple(row))
         kinds = (np.float32, np.float32, np.float32, np.float32, np.bool_, np.bool_)
         episodes = [
@@ -104,17 +106,28 @@ class Evaluator:
             env.close()
 
     def _play(self, policy: ObservationToAction) -> Iterator[_Step]:
+        """The episodes of all seeds, as many at once as there are environments for."""
+        seeds = np.arange(self.num_seeds)[:, None]
+        for first in range(0, self.episodes, self.envs_per_seed):
+            number = np.arange(first, min(first + self.envs_per_seed, self.episodes))
+            envs = [self.envs[i] for i in (seeds * self.envs_per_seed + number - first).flatten()]
+            resets = [self.first_reset_seed + int(j) for j in np.tile(number, self.num_seeds)]
+            yield from self._play_at_once(policy, envs, resets, (seeds * self.episodes + number).flatten())
+
+    def _play_at_once(
+        self, policy: ObservationToAction, envs: list[Any], resets: list[int], episodes: np.ndarray
+    ) -> Iterator[_Step]:
         """Step every unfinished episode, until none is left. Raises UserError if one goes on for ever."""
-        pairs = zip(self.envs, self.reset_seeds, strict=True)
-        observation = np.stack([env.reset(seed=seed)[0] for env, seed in pairs]).astype(np.float32)
-        running = np.arange(len(self.envs))
+        observation = np.stack([env.reset(seed=seed)[0] for env, seed in zip(envs, resets, strict=True)])
+        observation = observation.astype(np.float32)
+        running = np.arange(len(envs))
         for _ in range(LONGEST_EPISODE):
-            stacked = torch.from_numpy(observation).to(self.device).view(self.num_seeds, self.episodes, -1)
+            stacked = torch.from_numpy(observation).to(self.device).view(self.num_seeds, -1, observation.shape[1])
             action = policy(stacked).flatten(0, 1).cpu().numpy()  # finished episodes get one, too, and do not use it
-            outcomes = [self.envs[i].step(self.spec.to_env_units(action[i])) for i in running]
+            outcomes = [envs[i].step(self.spec.to_env_units(action[i])) for i in running]
             next_observation, reward, terminated, truncated, _ = zip(*outcomes, strict=True)
             step = _Step(
-                running,
+                episodes[running],
                 observation[running],
                 action[running],
                 np.asarray(next_observation, np.float32),
@@ -122,6 +135,8 @@ class Evaluator:
                 np.asarray(terminated, bool),
                 np.asarray(truncated, bool),
             )
+            if not (np.isfinite(step.next_observation).all() and np.isfinite(step.reward).all()):
+                raise UserError(f"{self.spec.env_id} gave NaN or infinity in an evaluation: it has to be mended.")
             yield step
             observation[running] = step.next_observation
             running = running[~(step.terminated | step.truncated)]
@@ -129,7 +144,7 @@ class Evaluator:
                 return
         raise UserError(
             f"An episode of {self.spec.env_id} did not end within {LONGEST_EPISODE:,} steps: "
-            "register the environment with max_episode_steps."
+            "give a time limit (max_episode_steps)."
         )
 
 
@@ -137,7 +152,7 @@ class Evaluator:
 class _Step:
     """One step of the episodes that are not over, `[n, .]`."""
 
-    running: np.ndarray
+    episodes: np.ndarray
     observation: np.ndarray
     action: np.ndarray
     next_observation: np.ndarray
@@ -177,12 +192,17 @@ def evaluate(
     policy: ObservationToAction,
     env: str | EnvSpec,
     *,
-    num_seeds: int = 1,
+    num_seeds: int | None = None,
     episodes: int = 20,
+    envs: int | None = None,
     device: torch.device | str = "cpu",
 ) -> np.ndarray:
-    """Undiscounted true returns `[S, P]` of deterministic policies, from the common list of start states."""
-    evaluator = Evaluator(env, num_seeds=num_seeds, episodes=episodes, device=device)
+    """Undiscounted true returns `[S, P]` of deterministic policies, from the common list of start states.
+
+    `num_seeds` is by default what the policy says, else 1; the rest is as of `Evaluator`.
+    """
+    seeds = getattr(policy, "num_seeds", 1) if num_seeds is None else num_seeds
+    evaluator = Evaluator(env, num_seeds=seeds, episodes=episodes, envs=envs, device=device)
     try:
         return evaluator(policy)
     finally:

@@ -57,7 +57,7 @@ def train_online(
     owned = None
     if evaluator is None:
         evaluator = owned = Evaluator(
-            spec, num_seeds=agent.num_seeds, episodes=config.eval_episodes, device=agent.device
+            spec, num_seeds=agent.num_seeds, episodes=config.eval_episodes, envs=config.eval_envs, device=agent.device
         )
     monitor = Monitor(
         agent,

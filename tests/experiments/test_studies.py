@@ -27,11 +27,12 @@ TINY = {
 @pytest.fixture
 def expert_data(tmp_path):
     n, generator = 30, torch.Generator().manual_seed(0)
+    walks = torch.randn(3, 11, 3, generator=generator)
     data = Demonstrations(
         env_id="Pendulum-v1",
-        observation=torch.randn(n, 3, generator=generator),
+        observation=walks[:, :-1].flatten(0, 1),
         action=torch.rand(n, 1, generator=generator) * 2 - 1,
-        next_observation=torch.randn(n, 3, generator=generator),
+        next_observation=walks[:, 1:].flatten(0, 1),
         reward=torch.zeros(n),
         terminated=torch.zeros(n, dtype=torch.bool),
         truncated=torch.zeros(n, dtype=torch.bool),
@@ -46,7 +47,9 @@ def expert_data(tmp_path):
 
 def constant_expert(value):
     fill = torch.full((20, 3), float(value))
-    return ExpertReplayBuffer({"observation": fill, "action": torch.zeros(20, 1), "next_observation": fill})
+    return ExpertReplayBuffer(
+        {"observation": fill, "action": torch.linspace(-1, 1, 20)[:, None], "next_observation": fill}
+    )
 
 
 def test_every_group_of_seeds_gets_its_own_demonstrations():

@@ -6,18 +6,19 @@ from rlopt.imitation.demonstrations import TRANSITION_KEYS, Demonstrations
 
 
 def make(lengths=(3, 2), observation_size=2, action_size=1, **changes):
-    """Transition i has observation i, i + 1/8, ...; inside an episode, next_observation[t] == observation[t + 1]."""
+    """Transition i has observation i, i + 1/8, ..., and the next one is 1 more, at an episode's end 1/2 more."""
     n = sum(lengths)
     rows = torch.arange(n, dtype=torch.float32).unsqueeze(-1)
     observation = rows + torch.arange(observation_size) / 8
+    last = torch.zeros(n, dtype=torch.bool).index_fill(0, torch.tensor(lengths).cumsum(0) - 1, True)
     fields = {
         "env_id": "Pendulum-v1",
         "observation": observation,
         "action": (rows / n).expand(n, action_size) * 2 - 1,
-        "next_observation": observation + 1,
+        "next_observation": observation + torch.where(last, 0.5, 1.0).unsqueeze(-1),
         "reward": -rows.squeeze(-1),
         "terminated": torch.zeros(n, dtype=torch.bool),
-        "truncated": torch.zeros(n, dtype=torch.bool).index_fill(0, torch.tensor(lengths).cumsum(0) - 1, True),
+        "truncated": last,
         "episode_lengths": torch.tensor(lengths),
         "action_low": torch.full((action_size,), -2.0),
         "action_high": torch.full((action_size,), 2.0),
@@ -32,5 +33,5 @@ def assert_same(a, b):
         x, y = getattr(a, key), getattr(b, key)
         assert x.dtype == y.dtype, key
         assert torch.equal(x, y), key
-    for key in ("env_id", "expert_return", "random_return"):
+    for key in ("env_id", "expert_return", "random_return", "env_kwargs", "max_episode_steps", "subsampled"):
         assert getattr(a, key) == getattr(b, key)

@@ -66,7 +66,7 @@ def test_subsample_by_hand():
         assert first in ([0, 3], [1, 4], [2, 5])
         assert second in ([0, 3], [1], [2])
         assert data.episode_lengths.tolist() == [len(first), len(second)]
-        assert torch.equal(data.next_observation, data.observation + 1)
+        assert (data.next_observation - data.observation)[:, 0].tolist() == [0.5 if i in (5, 9) else 1 for i in kept]
         phases.add((first[0], second[0]))
     assert len(phases) > 3  # drawn for each episode alone
 
@@ -114,6 +114,7 @@ def test_action_noise():
         ({"action_high": torch.tensor([2.0, 2.0])}, "'action_high' must be 1 finite numbers"),
         ({"action_high": torch.tensor([-2.0])}, "'action_low' .* below"),
         ({"expert_return": math.nan}, "'expert_return' must be a finite number"),
+        ({"env_kwargs": {"goal": object()}}, "argument 'goal' is a object"),
         ({"observation": torch.zeros(0, 2), "action": torch.zeros(0, 1)}, "no data"),
     ],
 )
@@ -124,3 +125,59 @@ def test_invalid_values_are_named(changes, message):
 
 def test_rounding_is_not_out_of_range():
     assert len(make(action=torch.full((5, 1), 1 + 2e-7))) == 5
+
+
+# Episodes of 3 and 2 steps; episode 1, step 0 is row 3.
+@pytest.mark.parametrize(
+    ("changes", "where", "what"),
+    [
+        ({"episode_lengths": torch.tensor([5])}, "Episode 0, step 2", "before the last step"),
+        ({"episode_lengths": torch.tensor([4, 1])}, "Episode 0, step 2", "before the last step"),
+        ({"terminated": torch.arange(5) == 3}, "Episode 1, step 0", "before the last step"),
+        ({"next_observation": make().observation}, "Episode 0, step 0", "not the observation of the next step"),
+        (
+            {"next_observation": make().next_observation.index_fill(0, torch.tensor(3), 9)},
+            "Episode 1, step 0",
+            "not the",
+        ),
+        ({"next_observation": make().observation.roll(-1, 0)}, "Episode 0, step 2", "first one of the next episode"),
+        (
+            {"truncated": torch.zeros(5), "episode_lengths": torch.tensor([5])},
+            "Episode 0, step 2",
+            "not the observation",
+        ),
+    ],
+)
+def test_episodes_that_do_not_fit_together_are_refused(changes, where, what):
+    with pytest.raises(UserError, match=f"{where}: .*{what}"):
+        make(**changes)
+
+
+def test_rounding_is_no_gap_and_what_was_thinned_out_says_so():
+    data = make()
+    assert len(make(next_observation=data.next_observation * (1 + 1e-6))) == 5
+    anything = {"next_observation": torch.full((5, 2), 9.0)}
+    assert make(**anything, subsampled=True).subsampled
+    assert data.subsample(2).subsampled
+    assert data.subsample(2).first(1).subsampled
+    assert not data.subsample(1).subsampled
+    with pytest.raises(UserError, match="before the last step"):
+        make(**anything, subsampled=True, terminated=torch.ones(5))
+
+
+def test_a_state_that_stays_is_no_start_of_the_next_episode():
+    still = torch.zeros(5, 2)
+    assert len(make(observation=still, next_observation=still)) == 5
+
+
+def test_the_digest_is_of_the_tensors():
+    digests = {
+        make().digest,
+        make(expert_return=None).digest,  # not a tensor
+        make(reward=torch.ones(5)).digest,
+        make(action_low=torch.tensor([-3.0])).digest,
+        make((2, 3)).digest,
+        make().with_action_noise(0.1).digest,
+    }
+    assert len(digests) == 5
+    assert len(make().digest) == 64

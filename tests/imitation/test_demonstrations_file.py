@@ -18,26 +18,34 @@ from .shared_demonstrations import assert_same, make
     lengths=st.lists(st.integers(1, 6), min_size=1, max_size=4),
     sizes=st.tuples(st.integers(1, 4), st.integers(1, 3)),
     seed=st.integers(0, 2**31),
-    returns=st.tuples(*[st.floats(-1e6, 1e6)] * 2),
+    returns=st.tuples(*[st.none() | st.floats(-1e6, 1e6)] * 2),
+    env_kwargs=st.dictionaries(
+        st.text("abc", min_size=1), st.none() | st.booleans() | st.integers(-9, 9) | st.text("xy")
+    ),
+    limit=st.none() | st.integers(1, 1000),
     env_id=st.text(max_size=20).filter(lambda text: text.encode("utf-8", "ignore").decode() == text),
 )
 @settings(max_examples=25, deadline=None)
-def test_round_trip(tmp_path_factory, lengths, sizes, seed, returns, env_id):
+def test_round_trip(tmp_path_factory, lengths, sizes, seed, returns, env_kwargs, limit, env_id):
     generator = torch.Generator().manual_seed(seed)
     n, (observation_size, action_size) = sum(lengths), sizes
+    walks = [torch.randn(length + 1, observation_size, generator=generator) for length in lengths]
+    last = torch.zeros(n, dtype=torch.bool).index_fill(0, torch.tensor(lengths).cumsum(0) - 1, True)
     data = Demonstrations(
         env_id=env_id,
-        observation=torch.randn(n, observation_size, generator=generator),
+        observation=torch.cat([walk[:-1] for walk in walks]),
         action=torch.rand(n, action_size, generator=generator) * 2 - 1,
-        next_observation=torch.randn(n, observation_size, generator=generator),
+        next_observation=torch.cat([walk[1:] for walk in walks]),
         reward=torch.randn(n, generator=generator),
-        terminated=torch.rand(n, generator=generator) < 0.5,
-        truncated=torch.rand(n, generator=generator) < 0.5,
+        terminated=last & (torch.rand(n, generator=generator) < 0.5),
+        truncated=last & (torch.rand(n, generator=generator) < 0.5),
         episode_lengths=torch.tensor(lengths),
         action_low=-torch.rand(action_size, generator=generator) - 0.1,
         action_high=torch.rand(action_size, generator=generator) + 0.1,
         expert_return=returns[0],
         random_return=returns[1],
+        env_kwargs=env_kwargs,
+        max_episode_steps=limit,
     )
     assert_same(load_demonstrations(save_demonstrations(data, tmp_path_factory.mktemp("data"))), data)
 
@@ -57,6 +65,27 @@ def test_the_folder(tmp_path):
     readme = (path.parent / "README.txt").read_text()
     for part in ("Pendulum-v1", "2 episodes, 5 transitions", "-150.00", "-1200.00", "load_demonstrations(", "[5, 2]"):
         assert part in readme
+
+
+def test_returns_that_were_not_recorded(tmp_path):
+    path = save_demonstrations(make(expert_return=None, random_return=None), tmp_path)
+    data = load_demonstrations(path)
+    assert (data.expert_return, data.random_return) == (None, None)
+    text = "Mean return of an episode: not recorded; with uniformly random actions: not recorded."
+    assert text in (tmp_path / "README.txt").read_text()
+
+
+def test_optional_keys(tmp_path):
+    state = make(env_kwargs={"goal": (1, 2.5)}, max_episode_steps=7).subsample(2).to_dict()
+    assert (state["version"], state["env_kwargs"], state["max_episode_steps"]) == (1, {"goal": (1, 2.5)}, 7)
+    path = tmp_path / "expert_buffer.pt"
+    torch.save(state, path)
+    assert load_demonstrations(path).subsampled
+    for key in ("env_kwargs", "max_episode_steps", "expert_return", "random_return"):
+        del state[key]
+    torch.save(state, path)
+    data = load_demonstrations(path)
+    assert (data.env_kwargs, data.max_episode_steps, data.expert_return, data.random_return) == ({}, None, None, None)
 
 
 def test_a_part_is_saved_without_the_whole(tmp_path):

@@ -81,7 +81,7 @@ def test_a_source_that_changes_its_sizes_raises():
         buffer.sample()
 
 
-@pytest.mark.parametrize("source", [None, 3, object(), [rows()], Manager(None)])
+@pytest.mark.parametrize("source", [None, 3, object(), [1], Manager(None)])
 def test_what_is_no_source(source):
     with pytest.raises(UserError, match=f"cannot be read from a {type(source).__name__}"):
         ExpertReplayBuffer(source)

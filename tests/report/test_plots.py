@@ -261,3 +261,40 @@ def test_a_failed_write_keeps_the_old_picture(tmp_path, monkeypatch):
         comparison_figure(results(**GOOD), path)
     assert path.read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["comparison.png"]
+
+
+def test_returns_are_drawn_where_there_are_no_scores(tmp_path):
+    nan = float("nan")
+    entry = {"normalized_per_seed": [nan] * 4, "normalized_iqm": nan, "normalized_ci95": [nan, nan], "pearson": 0.5}
+    entry |= {"return_per_seed": [-300.0, -200.0, -200.0, -100.0], "return_mean": -200.0}
+    figure = comparison_figure(results(bc=entry) | {"expert_return": None}, tmp_path / "comparison.png")
+    axes = figure.axes[0]
+    assert [bar.get_height() for bar in bars(figure)] == [-200.0]
+    assert dots(figure)[-1][:, 1].tolist() == entry["return_per_seed"]
+    assert axes.get_ylabel() == "Return, IQM with 95% interval"
+    assert [line.get_ydata()[0] for line in axes.lines if line.get_linestyle() != "None"][:1] == [-1200.0]
+    assert "random\n−1200" in [text.get_text() for text in axes.texts]
+    assert not any("expert" in text.get_text() for text in axes.texts)
+    assert axes.get_ylim()[0] < -1200 < 0 < axes.get_ylim()[1]
+    assert axes.get_xticklabels()[0].get_text().startswith("BC\n−200 [−")
+
+    study = study_figure({"bc": [entry]}, ["1"], title="t", x_label="x", path=tmp_path / "study.png", scored=False)
+    assert study.axes[0].get_ylabel() == "Return, IQM with 95% interval"
+    assert study.axes[0].lines[0].get_ydata().tolist() == [-200.0]  # no line for expert and random
+    ablations = ablation_figure({"default": entry}, title="t", path=tmp_path / "ablations.png", scored=False)
+    assert ablations.axes[0].patches[0].get_width() == -200.0
+    assert ablations.axes[0].get_xlabel().startswith("Return")
+
+
+@pytest.mark.parametrize("known", [[], ["expert"], ["random"]])
+def test_curves_without_a_level(known, tmp_path):
+    levels = {
+        f"{name}_return": REFERENCES[f"{name}_return"] if name in known else None for name in ("expert", "random")
+    }
+    figure = learning_curves_figure(curves(), path=tmp_path / "curves.png", **REFERENCES | levels)
+    texts = {text.get_text() for axes in figure.axes for text in axes.texts} - {""}
+    assert texts == set(known)
+    values = [value for curve in curves().values() for value in np.ravel(curve.values)]
+    low, high = figure.axes[0].get_ylim()
+    assert low < min(values)
+    assert high > max(values)

@@ -3,12 +3,13 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from rlopt.agents.methods import METHODS
 from rlopt.imitation.demonstrations import Demonstrations
-from rlopt.report.results import comparison_results, learning_curves, results_table, write_comparison
+from rlopt.report.results import comparison_results, learning_curves, results_table, score_line, write_comparison
 
 
 @pytest.fixture(autouse=True)
@@ -132,3 +133,32 @@ def test_four_files_are_written(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == names
     assert json.loads((tmp_path / "results.json").read_text())["methods"].keys() == {"gail", "dagger"}
     assert (tmp_path / "results.txt").read_text() == results_table(found)
+
+
+def test_without_the_experts_return_there_are_returns_and_no_scores(tmp_path):
+    stages = {"sac": stage(), "gail": stage(recovery=RECOVERY), "bc": stage("epochs")}
+    found = results(stages, expert_return=None)
+    entry = found["methods"]["bc"]
+    assert (entry["return_per_seed"], entry["return_mean"]) == ([80.0, 60.0], 70.0)
+    table = results_table(found)
+    assert "Expert return not recorded, random return 0.0; so there are no scores, but true returns." in table
+    assert "Return (IQM)" in table
+    assert "70.0          60.0 to 80.0  60.0        10 frames" in table
+    assert "nan" not in table.lower()
+    assert "Score" not in table
+    assert "no better than random" not in table
+    write_comparison(found, stages, tmp_path)
+    written = json.loads((tmp_path / "results.json").read_text())
+    assert written["expert_return"] is None
+    entry = written["methods"]["bc"]
+    assert entry["normalized_per_seed"] == [None, None]
+    assert (entry["normalized_iqm"], entry["normalized_ci95"]) == (None, [None, None])
+    assert (tmp_path / "comparison.png").stat().st_size > 1000
+
+
+def test_the_sentence_of_a_log():
+    returns = np.array([[90.0, 70.0], [60.0, 60.0]])
+    line = score_line("BC", returns, demonstrations())
+    assert line == "BC: return 70.0 over 2 seeds, 0.700 of the expert (normalised, IQM), worst seed 0.600."
+    line = score_line("BC", returns, demonstrations(expert_return=None))
+    assert line == "BC: return 70.0 over 2 seeds; the expert's return is not recorded, so there is no score."

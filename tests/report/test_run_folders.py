@@ -150,3 +150,13 @@ def test_what_is_refused(make_run, expert, tmp_path):
         (foreign / "config.json").write_text(text)
         with pytest.raises(UserError, match="foreign has a config"):
             plot_runs([str(foreign)], "runs.png")
+
+
+def test_an_expert_without_returns_gives_curves_without_scores(tmp_path, make_run):
+    path = tmp_path / "mine.npz"
+    np.savez(path, observations=np.random.default_rng(0).normal(size=(4, 3)), actions=[[-2.0], [0.0], [2.0]])
+    run = make_run("run", [(2, 10, 20), (4, 30, 40)], expert_data=str(path))
+    standing = plot_runs([run], tmp_path / "curves.png")["ipmd"]
+    assert standing["return_per_seed"] == [30, 40]
+    assert np.isnan(standing["normalized_iqm"])
+    assert (tmp_path / "curves.png").stat().st_size > 1000

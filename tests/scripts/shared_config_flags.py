@@ -64,6 +64,7 @@ VALUES = {
     "seed": ("8", 8),
     "eval_points": ("4", 4),
     "eval_episodes": ("2", 2),
+    "eval_envs": ("3", 3),
     "frames": ("900", 900),
     "num_envs": ("9", 9),
     "updates_per_frame": ("0.75", 0.75),

@@ -23,11 +23,12 @@ def demonstrations(env_id, episodes=3, steps=20):
     spec = env_spec(env_id)
     n = episodes * steps
     generator = torch.Generator().manual_seed(0)
+    walks = torch.randn(episodes, steps + 1, spec.observation_size, generator=generator)
     return Demonstrations(
         env_id=env_id,
-        observation=torch.randn(n, spec.observation_size, generator=generator),
+        observation=walks[:, :-1].flatten(0, 1),
         action=torch.rand(n, spec.action_size, generator=generator) * 2 - 1,
-        next_observation=torch.randn(n, spec.observation_size, generator=generator),
+        next_observation=walks[:, 1:].flatten(0, 1),
         reward=torch.zeros(n),
         terminated=torch.zeros(n, dtype=torch.bool),
         truncated=torch.arange(n) % steps == steps - 1,

@@ -72,8 +72,10 @@ def test_expert_buffer_is_what_the_design_says(chain):
         "truncated": (steps,),
     }
     assert set(state) == {
-        *("format", "version", "env_id", "spec", "transitions", "episode_lengths", "expert_return", "random_return")
+        *("format", "version", "env_id", "spec", "transitions", "episode_lengths", "expert_return", "random_return"),
+        "max_episode_steps",
     }
+    assert state["max_episode_steps"] == 200
     metadata = torch.load(root / EXPERT.replace("expert_buffer", "metadata"), weights_only=True)
     assert set(metadata) == set(state) - {"transitions"} | {"num_episodes", "num_transitions"}
     assert "3 episodes, 600 transitions" in (root / "expert_data" / "Pendulum-v1" / "README.txt").read_text()

@@ -187,7 +187,7 @@ def test_resume_with_other_demonstrations_is_refused(call, short, counter_env, m
     folder = run_folder("ipmd", counter_env)
     code, _, err = call(*short(IPMD_SCRIPT, "--resume", folder))
     assert code == 2
-    assert "(demonstrations: 1, now 3)" in err.splitlines()[-1]
+    assert "(demonstrations: 1, now 3; demonstrations_sha256: " in err.splitlines()[-1]
     assert (folder / "checkpoint.pt").exists()
     assert call(*short(IPMD_SCRIPT, "--demos", 1, "--resume", folder))[0] == 0
 

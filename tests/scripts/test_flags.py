@@ -202,7 +202,7 @@ FUNCTIONS = {
     BC: (learners, "train_bc"),
     COMPARE: (comparison, "compare_methods"),
 }
-BESIDE = {"--help", "--reward", "--lr", "--progress", "--wandb"}
+BESIDE = {"--help", "--reward", "--lr", "--progress", "--wandb", "--env-kwargs", "--max-episode-steps"}
 """Tested elsewhere: `--reward` goes to a stage of its own, the others are the same as a flag of the tables."""
 
 
@@ -215,7 +215,8 @@ def called_with(script, words, place, monkeypatch):
 
     def function(*first, **settings):
         names = ("env_id", "reward") if script in (COLLECT, COMPARE) else ("expert_data",)
-        raise Called({**dict(zip(names, first, strict=False)), **settings})
+        given = {**dict(zip(names, first, strict=False)), **settings}
+        raise Called(given | {"env_id": getattr(given.get("env_id"), "env_id", None)})
 
     monkeypatch.setattr(*place, function)
     with pytest.raises(Called) as caught:

@@ -42,7 +42,10 @@ def test_a_minari_dataset_is_what_is_learned_from(script, demos, rows, dataset, 
     sample = source.sample(200)
     assert sample["observation"][:, 0].unique().tolist() == rows
     assert sample["action"].unique().tolist() == pytest.approx([2 * row / 5 - 1 for row in rows])  # in [-1, 1] again
-    assert torch.equal(sample["next", "observation"], sample["observation"] + 1)
+    moved = torch.where(
+        torch.isin(sample["observation"][:, :1], torch.tensor([2.0, 4.0])), 0.5, 1.0
+    )  # an episode's last
+    assert torch.equal(sample["next", "observation"], sample["observation"] + moved)
 
 
 @pytest.mark.parametrize("script", READERS)

@@ -97,7 +97,7 @@ def test_environments_end_on_their_own(counter_env):
 
 def test_an_endless_episode_is_an_error(counter_env, monkeypatch):
     monkeypatch.setattr("rlopt.training.evaluation.LONGEST_EPISODE", 3)  # of four
-    with pytest.raises(UserError, match=f"{counter_env} did not end within 3 steps: .* max_episode_steps"):
+    with pytest.raises(UserError, match=f"{counter_env} did not end within 3 steps: .*max_episode_steps"):
         Evaluator(counter_env, num_seeds=S, episodes=2)(agent(counter_env).policy)
 
 

@@ -1,0 +1,101 @@
+"""One look at an environment before anything is trained: what is wrong with it, in a sentence."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rlopt.errors import UserError
+
+if TYPE_CHECKING:
+    import gymnasium as gym
+
+_LARGEST_WIDTH = 1e30
+"""Bounds further apart than this lose their digits, or overflow, in float32."""
+
+
+def check_spaces(env: gym.Env, name: str, time_limit: int | None) -> None:
+    """Raise UserError for spaces that no agent of rlopt can act in, and for episodes without an end."""
+    from gymnasium.spaces import Box
+
+    observation, action = env.observation_space, env.action_space
+    if not isinstance(action, Box):
+        kind = type(action).__name__
+        raise UserError(f"{name} has a {kind} action space; rlopt needs a continuous one (Box): choose another --env.")
+    if not isinstance(observation, Box) or len(observation.shape) != 1:
+        raise UserError(f"{name} observes {observation}; rlopt needs a flat vector, a matrix, or a Dict of these.")
+    if len(action.shape) != 1 or not np.isfinite(action.low).all() or not np.isfinite(action.high).all():
+        raise UserError(f"{name} has the action space {action}; rlopt needs a one-dimensional Box with finite bounds.")
+    width = action.high.astype(np.float64) - action.low
+    bad = np.flatnonzero((width <= 0) | (width > _LARGEST_WIDTH))
+    if len(bad):
+        low, high = action.low[bad[0]], action.high[bad[0]]
+        problem = "have no width: leave the component out" if width[bad[0]] <= 0 else "are too wide for float32"
+        raise UserError(f"{name}: the bounds {low:g} and {high:g} of action component {bad[0]} {problem}.")
+    if time_limit is None:
+        raise UserError(
+            f"{name} has no time limit, so that an episode may never end: give one with --max-episode-steps, "
+            "or register it with max_episode_steps."
+        )
+
+
+def look_once(env: gym.Env, name: str) -> None:
+    """Reset and two steps. Raises UserError for what cannot be trained on; what evaluation must know is a warning."""
+    first, second, again = (_reset(env, name, seed) for seed in (1, 2, 1))
+    if not np.array_equal(first, again):
+        _warn(f"{name}: reset(seed) gives another start each time, so evaluations of methods are not paired.")
+    elif np.array_equal(first, second):
+        _warn(f"{name}: every reset(seed) gives the same start, so all episodes of an evaluation may be one.")
+    wrapper: Any = env
+    while wrapper is not env.unwrapped:
+        if type(wrapper).__name__ in ("NormalizeObservation", "NormalizeReward"):
+            raise UserError(
+                f"{name} has the wrapper {type(wrapper).__name__}, whose statistics differ between training and evaluation: "
+                "leave it out, and use --standardize-observations."
+            )
+        wrapper = wrapper.env
+    space: Any = env.action_space
+    action = (space.low + 0.5 * (space.high - space.low)).astype(space.dtype)
+    for number in (1, 2):
+        try:
+            outcome: Any = env.step(action)
+            observation, reward, terminated, truncated, _ = outcome
+        except Exception as error:  # an environment can raise anything
+            hint = " It must return (observation, reward, terminated, truncated, info)." * ("unpack" in str(error))
+            raise UserError(f"{name}: step({action.tolist()}) fails: {_one_line(error)}{hint}") from error
+        _check_observation(env, name, observation, f"step {number}")
+        if np.ndim(reward) or not np.issubdtype(np.asarray(reward).dtype, np.number):
+            raise UserError(f"{name}: step() returns the reward {reward!r}, not one number.")
+        if not np.isfinite(reward):
+            raise UserError(f"{name}: step {number} returns the reward {reward}.")
+        if terminated or truncated:
+            return
+
+
+def _reset(env: gym.Env, name: str, seed: int) -> np.ndarray:
+    try:
+        outcome = env.reset(seed=seed)
+    except Exception as error:  # an environment can raise anything
+        raise UserError(f"{name}: reset(seed={seed}) fails: {_one_line(error)}") from error
+    if not isinstance(outcome, tuple) or len(outcome) != 2:
+        raise UserError(f"{name}: reset() returns a {type(outcome).__name__}, not (observation, info).")
+    _check_observation(env, name, outcome[0], "reset()")
+    return np.array(outcome[0])
+
+
+def _check_observation(env: gym.Env, name: str, observation: Any, when: str) -> None:
+    expected, found = env.observation_space.shape, np.shape(observation)
+    if found != expected:
+        raise UserError(f"{name}: {when} gives an observation of shape {found}, but its space says {expected}.")
+    if not np.isfinite(np.asarray(observation, np.float64)).all():
+        raise UserError(f"{name}: {when} gives an observation with NaN or infinity.")
+
+
+def _one_line(error: Exception) -> str:
+    return f"{' '.join(str(error).split()) or type(error).__name__}".rstrip(".") + "."
+
+
+def _warn(message: str) -> None:
+    logging.getLogger("rlopt").warning(message)

@@ -1,0 +1,119 @@
+"""Several episodes in one set of arrays, as in an `.npz` file, taken apart for `from_episodes`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from rlopt.envs.spec import EnvSpec
+from rlopt.errors import UserError
+from rlopt.imitation.demonstrations import Demonstrations
+from rlopt.imitation.episodes import NAMES, find, from_episodes
+
+
+def recognizes(source: Any) -> bool:
+    """An `.npz` file, a list of episodes, or a dict of arrays under the names of `episodes.NAMES`."""
+    if isinstance(source, str | os.PathLike):
+        return os.fspath(source).endswith(".npz")
+    if isinstance(source, list | tuple):
+        return all(isinstance(episode, Mapping) for episode in source)
+    return isinstance(source, Mapping)
+
+
+def read(source: Any, env: EnvSpec | None) -> Demonstrations:
+    """The demonstrations of such a source. Arrays may say `actions_scaled`, `expert_return` and `random_return`.
+
+    Raises:
+        UserError: no environment, a damaged file, or no word on where episodes end.
+    """
+    if isinstance(source, str | os.PathLike):
+        source = load_npz(source)
+    if env is None:
+        raise UserError("These demonstrations do not name their environment: say which one with --env (env=...).")
+    if not isinstance(source, Mapping):
+        return from_episodes(source, env)
+    about = {name: np.asarray(source[name]).item() for name in ("expert_return", "random_return") if name in source}
+    scaled = bool(np.asarray(source.get("actions_scaled", False)))
+    return from_episodes(split_episodes(source), env, actions_scaled=scaled, **about)
+
+
+def load_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """The arrays of an `.npz` file. Raises UserError if it is missing or damaged, or would have to be unpickled."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except FileNotFoundError as error:
+        raise UserError(f"Demonstrations not found: {path}.") from error
+    except Exception as error:  # zipfile, zlib and numpy each raise their own for a damaged file
+        reason = "it holds pickled objects, which could run code" if "pickle" in str(error) else str(error)
+        raise UserError(f"{path} cannot be read: {reason}.") from error
+
+
+def split_episodes(arrays: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The episodes of arrays `[N, ...]` (observations: also `[N + M, ...]`, each with its last one) or `[M, T, ...]`.
+
+    Where they end is said by `episode_lengths` `[M]`, by flags `[N]`, or by observations that are one more than actions: one
+    episode. Of `[M, T, ...]`, steps beyond `episode_lengths`, or where `mask` `[M, T]` is False, are padding.
+
+    Raises:
+        UserError: nothing says where episodes end, or what does disagrees with the arrays.
+    """
+    parts = {part: value for part in NAMES if (value := find(arrays, part)) is not None}
+    if "actions" not in parts or "observations" not in parts:
+        raise UserError(f"'observations' and 'actions' are needed; there are {', '.join(map(str, arrays)) or 'none'}.")
+    if isinstance(parts["observations"], Mapping):
+        raise UserError("Observations are a dict: give a list of episodes, each with a dict of arrays [T + 1, ...].")
+    parts = {part: np.asarray(value) for part, value in parts.items()}
+    lengths = arrays.get("episode_lengths")
+    lengths = None if lengths is None else np.asarray(lengths).reshape(-1)
+    if parts["actions"].ndim == 3:
+        return _padded(parts, lengths, arrays.get("mask"))
+    n, num_observations = len(parts["actions"]), len(parts["observations"])
+    if lengths is None and num_observations == n + 1:
+        return [parts]
+    if lengths is None:
+        flags = [parts[part].reshape(-1) for part in ("terminations", "truncations", "ends") if part in parts]
+        flags = [flag for flag in flags if len(flag) == n]
+        if not flags:
+            raise UserError(
+                "Nothing says where an episode ends: add 'episode_lengths' [episodes], or 'terminations' and 'truncations' "
+                "[steps]."
+            )
+        ends = np.flatnonzero(np.any(flags, axis=0)) + 1
+        lengths = np.diff(ends if len(ends) and ends[-1] == n else [*ends, n], prepend=0)
+    if lengths.sum() != n or (lengths < 1).any():
+        raise UserError(f"'episode_lengths' must be positive and sum to {n} actions, found {int(lengths.sum())}.")
+    with_last = num_observations == n + len(lengths)
+    episodes = []
+    for i, (length, end) in enumerate(zip(lengths, lengths.cumsum(), strict=True)):
+        rows = {part: value[end - length : end] for part, value in parts.items() if len(value) == n}
+        if with_last:
+            rows["observations"] = parts["observations"][end - length + i : end + i + 1]
+        short = {part: value[i] for part, value in parts.items() if len(value) == len(lengths) != n}
+        episodes.append(rows | short)
+    return episodes
+
+
+def _padded(parts: dict[str, np.ndarray], lengths: np.ndarray | None, mask: Any) -> list[dict[str, Any]]:
+    count, steps = parts["actions"].shape[:2]
+    if lengths is None and mask is not None:
+        lengths = np.asarray(mask).reshape(count, steps).astype(bool).sum(1)
+    extra = parts["observations"].shape[1] - steps
+    if lengths is None:  # zero rows after an episode's end, as OpenAI's baselines store them
+        lengths = np.maximum(_filled(parts["actions"]), _filled(parts["observations"]) - extra)
+    return [
+        {
+            part: value[i, : length + (extra if part == "observations" else 0)] if value.ndim > 1 else value[i]
+            for part, value in parts.items()
+        }
+        for i, length in enumerate(lengths)
+    ]
+
+
+def _filled(rows: np.ndarray) -> np.ndarray:
+    """Of `[M, T, ...]`, by episode, the rows up to the last one that is not zero."""
+    count, steps = rows.shape[:2]
+    return np.where(rows.reshape(count, steps, -1).any(-1), np.arange(1, steps + 1), 0).max(1)

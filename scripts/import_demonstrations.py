@@ -1,0 +1,32 @@
+#!/usr/bin/env python3
+"""Demonstrations that were recorded elsewhere, as an expert_buffer.pt for steps 2 to 4, and a page and a picture to check."""
+
+from pathlib import Path
+
+from rlopt.cli import add_env_flags, check_source, look_up_env, make_parser, run
+
+
+def main() -> None:
+    """Parse, read, write, print the page."""
+    parser = make_parser(__doc__, "source")
+    parser.add_argument("source", help="minari:ID, a .npz or HDF5 file, a folder, or an expert_buffer.pt")
+    add_env_flags(parser, None)
+    parser.add_argument("--save-dir", default="expert_data", help="the demonstrations go to SAVE_DIR/ENV/")
+    args = parser.parse_args()
+    check_source(args.source)
+    env = look_up_env(args)
+
+    from rlopt.imitation import save_demonstrations
+    from rlopt.imitation.readers import environment_of, prepare_demonstrations
+    from rlopt.report.demonstrations_page import demonstrations_figure, describe
+
+    data = prepare_demonstrations(args.source, env)
+    name = (environment_of(data) if env is None else env).name
+    path = save_demonstrations(data, Path(args.save_dir) / name)
+    demonstrations_figure(data, path.with_name("demonstrations.png"))
+    print(f"{describe(data)}\n\nPicture: {path.with_name('demonstrations.png')}")
+    print(f"Next: python scripts/02_train_ipmd.py {path}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,169 @@
+"""D4RL and robomimic."""
+
+import logging
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from rlopt.envs.spec import EnvSpec
+from rlopt.errors import UserError
+
+from .shared import FIXTURES, STEPS, assert_steps, read
+
+h5py = pytest.importorskip("h5py")
+
+
+def test_d4rl(caplog):
+    data = read("D4RL", FIXTURES / "d4rl.hdf5")
+    assert assert_steps(data, [100, 200, 300, 400], [3, 5, 3, 5]) == [False, True, False, True]
+    assert data.expert_return == 8  # 1 + 2 + 3 and 1 + 2 + 3 + 4 + 0
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize("name", ["d4rl_no_next", "d4rl_no_timeouts"])
+def test_d4rl_without_last_observations(name, caplog):
+    data = read("D4RL", FIXTURES / f"{name}.hdf5")
+    assert_steps(data, [100, 200, 300, 400], [2, 4, 2, 4])
+    assert caplog.messages == ["4 of 4 episodes lost their last step: the observation after it was not recorded."]
+    assert data.expert_return == 8
+
+
+@pytest.fixture
+def d4rl(tmp_path):
+    """Writes d4rl.hdf5 with changes."""
+
+    def write(**changes):
+        with h5py.File(FIXTURES / "d4rl.hdf5") as old, h5py.File(tmp_path / "changed.hdf5", "w") as new:
+            for key in old:
+                new[key] = changes[key](old[key][:]) if key in changes else old[key][:]
+        return tmp_path / "changed.hdf5"
+
+    return write
+
+
+def next_of_the_next_row(rows):
+    return np.concatenate([rows[:2], [[200, 0]], rows[3:]])
+
+
+def zero_at_ends(rows):
+    rows[[2, 7, 10, 15]] = 0
+    return rows
+
+
+@pytest.mark.parametrize(("wrong", "lengths"), [(next_of_the_next_row, [2, 5, 3, 5]), (zero_at_ends, [2, 4, 2, 4])])
+def test_a_next_observation_that_is_not_the_true_one_is_left_out(d4rl, wrong, lengths, caplog):
+    data = read("D4RL", d4rl(next_observations=wrong))
+    assert_steps(data, [100, 200, 300, 400], lengths)
+    assert "lost their last step" in caplog.text
+
+
+def test_a_recording_that_was_cut(d4rl):
+    path = d4rl(terminals=np.zeros_like, timeouts=np.zeros_like)
+    data = read("D4RL", path)  # the next observations tell where
+    assert data.episode_lengths.tolist() == [3, 5, 3, 5]
+    assert data.terminated.sum() == 0
+    assert data.truncated.sum() == 4
+
+
+def test_rows_out_of_order_are_refused(d4rl):
+    def shuffled(rows):
+        return rows[np.random.default_rng(0).permutation(16)]
+
+    with pytest.raises(UserError, match=r"rows the next observation is not the next row's observation"):
+        read("D4RL", d4rl(observations=shuffled, terminals=np.zeros_like, timeouts=np.zeros_like))
+
+
+def test_padding_at_the_end(d4rl, caplog):
+    def padded(rows):
+        return np.concatenate([rows, np.zeros((4, *rows.shape[1:]), rows.dtype)])
+
+    keys = ("observations", "next_observations", "actions", "rewards", "terminals", "timeouts")
+    data = read("D4RL", d4rl(**dict.fromkeys(keys, padded)))
+    assert_steps(data, [100, 200, 300, 400], [3, 5, 3, 5])
+    assert "last 4 of 20 rows are zero" in caplog.text
+
+
+def test_actions_out_of_bounds_are_refused(d4rl):
+    with pytest.raises(UserError, match=r"Episode 0, step 2: the action \[6.0\] lies outside the bounds"):
+        read("D4RL", d4rl(actions=lambda rows: 2 * rows))
+
+
+def test_an_environment_is_needed():
+    for name, file in (("D4RL", "d4rl.hdf5"), ("robomimic", "robomimic.hdf5")):
+        with pytest.raises(UserError, match=r"does not say which environment .* --env"):
+            read(name, FIXTURES / file, None)
+
+
+class Named(gym.Env):
+    """Steps with a dict of observations."""
+
+    def __init__(self):
+        parts = {"position": gym.spaces.Box(-1, 1, (1,)), "last": gym.spaces.Box(-1, 1, (1,))}
+        self.observation_space = gym.spaces.Dict(parts)  # sorted: last, position
+        self.action_space = gym.spaces.Box(0, 4, (1,))
+
+
+class NamedInOrder(Named):
+    def __init__(self):
+        super().__init__()
+        self.observation_space = gym.spaces.Dict([(key, gym.spaces.Box(-1, 1, (1,))) for key in ("position", "last")])
+
+
+@pytest.mark.parametrize(("env", "order"), [(Named, [1, 0]), (NamedInOrder, [0, 1])])
+def test_robomimic_joins_observations_in_the_order_of_the_space(env, order, caplog):
+    spec = EnvSpec("Named", 2, 1, STEPS.action_low, STEPS.action_high, 5, env)
+    data = read("robomimic", FIXTURES / "robomimic.hdf5", spec)
+    for key in ("observation", "next_observation"):
+        object.__setattr__(data, key, getattr(data, key)[:, order])
+    # a final state and the time limit; actions are in [-1, 1] already
+    assert assert_steps(data, [100, 200], [3, 5]) == [False, True]
+    assert not caplog.messages
+
+
+def test_robomimic_for_a_vector_joins_by_name():
+    data = read("robomimic", FIXTURES / "robomimic.hdf5")
+    assert data.observation[:2].tolist() == [[0, 100], [1, 101]]
+
+
+@pytest.fixture
+def robomimic(tmp_path):
+    path = tmp_path / "changed.hdf5"
+    path.write_bytes((FIXTURES / "robomimic.hdf5").read_bytes())
+    with h5py.File(path, "r+") as file:
+        yield path, file
+
+
+def test_robosuite_does_not_end_at_success(robomimic):
+    path, file = robomimic
+    file["data"].attrs["env_args"] = '{"env_name": "Lift", "type": 1}'
+    file["data/demo_0/dones"][1] = 1
+    file.flush()
+    file.close()
+    data = read("robomimic", path)
+    assert data.terminated.sum() == 0
+    assert data.truncated.nonzero().flatten().tolist() == [2, 7]
+
+
+def test_robomimic_without_next_observations_or_any(robomimic, caplog):
+    path, file = robomimic
+    del file["data/demo_0/next_obs"], file["data/demo_1/next_obs"]
+    file.flush()
+    file.close()
+    assert read("robomimic", path).episode_lengths.tolist() == [2, 4]
+    assert "2 of 2 episodes lost their last step" in caplog.text
+    with h5py.File(path, "r+") as file:
+        del file["data/demo_0/obs"]
+    with pytest.raises(UserError, match="dataset_states_to_obs"):
+        read("robomimic", path)
+
+
+def test_images_are_left_out_and_named(robomimic, caplog):
+    path, file = robomimic
+    for demo in ("demo_0", "demo_1"):
+        for key in ("obs", "next_obs"):
+            file[f"data/{demo}/{key}/camera"] = np.zeros((len(file[f"data/{demo}/actions"]), 2, 2, 3), np.uint8)
+    file.close()
+    with caplog.at_level(logging.WARNING):
+        assert read("robomimic", path).observation_size == 2
+    assert "the observations camera are left out" in caplog.text
