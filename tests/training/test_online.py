@@ -219,7 +219,7 @@ def test_demonstrations_that_do_not_fit_are_refused(counter_env, expert, complai
 
 def test_demonstrations_may_be_given_to_the_loop_or_to_the_agent(counter_env, assert_same_state):
     to_loop, to_agent, both = ipmd(given=False), ipmd(), ipmd(given=False)
-    other = ExpertReplayBuffer({name: torch.ones(9, size) for name, size in SIZES.items()})
+    other = ExpertReplayBuffer({name: torch.rand(9, size) for name, size in SIZES.items()})
     both.set_expert_buffer(other)  # the loop's come first
     histories = [
         train_online(agent, counter_env, settings(), expert, evaluator=ConstantEvaluator())
