@@ -14,6 +14,7 @@ import textwrap
 from collections.abc import Callable
 from dataclasses import MISSING, fields
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from rlopt.checked import accepted_types
@@ -145,7 +146,7 @@ def configured(args: argparse.Namespace, config: Callable[..., ConfigType]) -> C
 def learner_parser(description: str | None, *configs: type, **defaults: Any) -> argparse.ArgumentParser:
     """The parser of a step that learns from demonstrations, with the flags of these config classes."""
     parser = make_parser(description, "expert_data")
-    parser.add_argument("expert_data", help="expert_buffer.pt of step 1, or minari:ID")
+    parser.add_argument("expert_data", help="expert_buffer.pt of step 1, or any other recording that rlopt reads")
     add_env_flags(parser, None)
     parser.add_argument("--resume", help="log folder of an interrupted run to go on with")
     add_config_flags(parser, Selection, *configs, RunOptions, **defaults)
@@ -182,7 +183,7 @@ def comparison_settings(args: argparse.Namespace, *configs: type) -> dict[str, A
 
 def check_source(source: str) -> None:
     """Raise UserError for demonstrations that are not there, before anything heavy is loaded."""
-    if ":" not in source:
+    if ":" not in source and not Path(source).is_dir():  # a folder is a format's
         from rlopt.logs.files import check_exists
 
         check_exists(source, what="Expert buffer", hint="Run scripts/01_collect_expert_data.py first.")

@@ -3,7 +3,8 @@
 
 from pathlib import Path
 
-from rlopt.cli import add_env_flags, check_source, look_up_env, make_parser, run
+from rlopt.cli import add_env_flags, look_up_env, make_parser, run
+from rlopt.errors import UserError
 
 
 def main() -> None:
@@ -12,15 +13,21 @@ def main() -> None:
     parser.add_argument("source", help="minari:ID, a .npz or HDF5 file, a folder, or an expert_buffer.pt")
     add_env_flags(parser, None)
     parser.add_argument("--save-dir", default="expert_data", help="the demonstrations go to SAVE_DIR/ENV/")
+    parser.add_argument(
+        "--actions-scaled", action="store_true", help="actions of a .npz are in [-1, 1], not the bounds' unit"
+    )
     args = parser.parse_args()
-    check_source(args.source)
+    if not Path(args.source).exists() and ":" not in args.source:
+        raise UserError(f"There is no {args.source}: give the path of a recording, or minari:ID.")
     env = look_up_env(args)
 
     from rlopt.imitation import save_demonstrations
+    from rlopt.imitation.arrays import load_npz
     from rlopt.imitation.readers import environment_of, prepare_demonstrations
     from rlopt.report.demonstrations_page import demonstrations_figure, describe
 
-    data = prepare_demonstrations(args.source, env)
+    source = load_npz(args.source) | {"actions_scaled": True} if args.actions_scaled else args.source
+    data = prepare_demonstrations(source, env)
     name = (environment_of(data) if env is None else env).name
     path = save_demonstrations(data, Path(args.save_dir) / name)
     demonstrations_figure(data, path.with_name("demonstrations.png"))

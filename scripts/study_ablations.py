@@ -8,7 +8,7 @@ from rlopt.config import IPMDConfig, RunOptions, TrainingConfig
 def main() -> None:
     """Parse, study, print."""
     parser = make_parser(__doc__, "expert_data")
-    parser.add_argument("expert_data", help="expert_buffer.pt of step 1, or minari:ID")
+    parser.add_argument("expert_data", help="expert_buffer.pt of step 1, or any other recording that rlopt reads")
     parser.add_argument("--names", nargs="+", help="ablations to run (default: all)")
     parser.add_argument("--demos", type=int, default=1, help="demonstrations to learn from (default: 1)")
     parser.add_argument("--save-dir", default="study_results", help="results go to SAVE_DIR/ENV/")

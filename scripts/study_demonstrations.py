@@ -8,7 +8,7 @@ from rlopt.config import BCConfig, IPMDConfig, RunOptions, TrainingConfig
 def main() -> None:
     """Parse, study, print."""
     parser = make_parser(__doc__, "expert_data")
-    parser.add_argument("expert_data", help="expert_buffer.pt of step 1, or minari:ID")
+    parser.add_argument("expert_data", help="expert_buffer.pt of step 1, or any other recording that rlopt reads")
     parser.add_argument("--counts", type=int, nargs="+", default=[1, 5, 25], help="numbers of demonstrations")
     parser.add_argument("--bc-epochs", type=int, default=100, help="epochs of behaviour cloning")
     parser.add_argument("--subsample", type=int, default=1, help="keep every n-th transition of a demonstration")

@@ -170,7 +170,9 @@ def training_run(
             yield log, {"checkpoint": checkpoint, "resume": None if resume is None else checkpoint}
         except KeyboardInterrupt:
             if checkpoint.exists():
-                log.info(f"Interrupted; checkpoint saved. Go on with --resume {directory} (a comparison: --resume).")
+                log.info(
+                    f"Interrupted; checkpoint saved. To go on, add --resume {directory} to the command (step 4: --resume)."
+                )
             raise
     checkpoint.unlink(missing_ok=True)  # the model is saved, and a replay buffer is large
 

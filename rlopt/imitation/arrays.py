@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -48,7 +49,9 @@ def load_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     except FileNotFoundError as error:
         raise UserError(f"Demonstrations not found: {path}.") from error
     except Exception as error:  # zipfile, zlib and numpy each raise their own for a damaged file
-        reason = "it holds pickled objects, which could run code" if "pickle" in str(error) else str(error)
+        pickled = "it holds pickled objects, which could run code, instead of plain arrays"
+        reason = pickled if "pickle" in str(error) else str(error)
+        reason = reason if zipfile.is_zipfile(path) else "it is no .npz file"
         raise UserError(f"{path} cannot be read: {reason}.") from error
 
 

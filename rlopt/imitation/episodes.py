@@ -239,7 +239,7 @@ def _scaled(actions: list[np.ndarray], spec: EnvSpec, already: bool) -> list[np.
         low, high = np.full_like(low, -1), np.full_like(high, 1)
     bounds = f"{low.tolist()} to {high.tolist()}"
     room = ROUNDING * (high - low)
-    hint = "pass actions_scaled=True if [-1, 1] stands for the bounds (a flag of the import script)"
+    hint = "pass actions_scaled=True if [-1, 1] stands for the bounds (--actions-scaled of scripts/import_demonstrations.py)"
     for number, action in enumerate(actions):
         outside = ((action < low - room) | (action > high + room)).any(-1)
         if outside.any():
