@@ -183,6 +183,10 @@ def checkpoint_count(path: Path, unit: str) -> int:
     Raises UserError if it is none. What else it holds, a whole replay buffer, does not stay in memory.
     """
     hint = "--resume takes the log folder of an interrupted run."
+    if path.with_name("config.json").exists() and not path.exists():
+        raise UserError(
+            f"The run in {path.parent} left no checkpoint: it is finished, or was stopped before the first one."
+        )
     state = load_safely(path, what="Checkpoint", hint=hint)
     if not isinstance(state, dict) or not {"agent", "history", unit} <= state.keys():
         raise UserError(f"{path} is no checkpoint: {hint}")

@@ -183,6 +183,14 @@ def test_resume_of_a_folder_without_a_checkpoint(script, refused):
     assert "--resume takes the log folder of an interrupted run" in message
 
 
+def test_a_finished_run_is_said_to_be_finished(workplace, refused):
+    run = workplace / "logs" / "ipmd" / "Pendulum-v1" / "done"
+    run.mkdir(parents=True)
+    (run / "config.json").write_text("{}")
+    message = refused(IPMD_SCRIPT, "data/expert_buffer.pt", "--resume", run)
+    assert "left no checkpoint: it is finished, or was stopped before the first one" in message
+
+
 @pytest.mark.parametrize("script", [COLLECT, IPMD_SCRIPT])
 @pytest.mark.parametrize("content", [torch.zeros(3), {"frames": 640}, {"agent": 1}])
 def test_resume_of_something_else_leaves_it_alone(script, content, refused):
