@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Which parts of IPMD matter? One thing changed at a time; finished runs are kept, so it can be stopped and go on."""
 
-from rlopt.cli import add_config_flags, check_source, comparison_settings, make_parser, run
+from rlopt.cli import add_config_flags, add_env_flags, check_source, comparison_settings, look_up_env, make_parser, run
 from rlopt.config import IPMDConfig, RunOptions, TrainingConfig
 
 
@@ -9,17 +9,20 @@ def main() -> None:
     """Parse, study, print."""
     parser = make_parser(__doc__, "expert_data")
     parser.add_argument("expert_data", help="expert_buffer.pt of step 1, or any other recording that rlopt reads")
+    add_env_flags(parser, None)
     parser.add_argument("--names", nargs="+", help="ablations to run (default: all)")
     parser.add_argument("--demos", type=int, default=1, help="demonstrations to learn from (default: 1)")
     parser.add_argument("--save-dir", default="study_results", help="results go to SAVE_DIR/ENV/")
     add_config_flags(parser, IPMDConfig, TrainingConfig, RunOptions, frames=30_000, seed=42, num_seeds=5)
     args = parser.parse_args()
     check_source(args.expert_data)
+    env = look_up_env(args)
 
     from rlopt.experiments.ablations import ABLATIONS, run_ablations
 
     results = run_ablations(
         args.expert_data,
+        env=env,
         names=args.names or tuple(ABLATIONS),
         demos=args.demos,
         frames=args.frames,

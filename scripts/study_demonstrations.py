@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How many demonstrations are enough? Score against their number for IPMD and BC, all cells in one stacked update."""
 
-from rlopt.cli import add_config_flags, check_source, comparison_settings, make_parser, run
+from rlopt.cli import add_config_flags, add_env_flags, check_source, comparison_settings, look_up_env, make_parser, run
 from rlopt.config import BCConfig, IPMDConfig, RunOptions, TrainingConfig
 
 
@@ -9,6 +9,7 @@ def main() -> None:
     """Parse, study, print."""
     parser = make_parser(__doc__, "expert_data")
     parser.add_argument("expert_data", help="expert_buffer.pt of step 1, or any other recording that rlopt reads")
+    add_env_flags(parser, None)
     parser.add_argument("--counts", type=int, nargs="+", default=[1, 5, 25], help="numbers of demonstrations")
     parser.add_argument("--bc-epochs", type=int, default=100, help="epochs of behaviour cloning")
     parser.add_argument("--subsample", type=int, default=1, help="keep every n-th transition of a demonstration")
@@ -18,11 +19,13 @@ def main() -> None:
     add_config_flags(parser, *configs, RunOptions, skip=("epochs",), frames=50_000, seed=42, num_seeds=5)
     args = parser.parse_args()
     check_source(args.expert_data)
+    env = look_up_env(args)
 
     from rlopt.experiments.studies import study_demonstrations
 
     results = study_demonstrations(
         args.expert_data,
+        env=env,
         counts=args.counts,
         frames=args.frames,
         bc_epochs=args.bc_epochs,

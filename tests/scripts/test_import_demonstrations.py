@@ -67,3 +67,16 @@ def test_what_cannot_be_read_is_one_sentence(recording, call, workplace):
         assert sentence in err
         assert "Traceback" not in err
     assert "say which one with --env" in call(IMPORT, recording())[2]
+
+
+def test_studies_take_a_recording_and_its_environment(recording, call, workplace):
+    name = recording()
+    tiny = [*("--num-seeds", 1, "--warmup-frames", 100, "--frames", 400, "--hidden-size", 8, "--batch-size", 8)]
+    for script, flags in (
+        ("study_ablations.py", ["--names", "default"]),
+        ("study_demonstrations.py", ["--counts", 1, 2, "--bc-epochs", 1]),
+    ):
+        code, out, err = call(script, name, "--env", "Pendulum-v1", *flags, *tiny, "--device", "cpu", "--no-progress")
+        assert code == 0, err
+        assert out
+    assert (workplace / "study_results" / "Pendulum-v1" / "ablations.png").exists()
