@@ -14,6 +14,7 @@ import numpy as np
 
 from rlopt.envs.checks import check_spaces, look_once
 from rlopt.envs.variants import register_variants
+from rlopt.envs.versions import import_refusal, mujoco_remedy, one_line
 from rlopt.errors import UserError
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def base_id(env_id: str) -> str:
 
 @contextmanager
 def _quiet_mujoco(entry_point: Any) -> Iterator[None]:
-    """Send what MuJoCo's compiler says of gymnasium's model files to the log; a user cannot change those files."""
+    """Send what MuJoCo's compiler (of 3.17 and 4.0) says of gymnasium's model files to the log; a user cannot change them."""
     if isinstance(entry_point, str) and not entry_point.startswith("rlopt.") and "mujoco" not in entry_point:
         yield
         return
@@ -100,7 +101,7 @@ def _gymnasium_spec(source: Any) -> Any:
         try:
             importlib.import_module(module)
         except ImportError as error:
-            raise UserError(f"Environment {source!r}: the module {module!r} cannot be imported ({error}).") from error
+            raise UserError(f"Environment {source!r}: {import_refusal(module, error)}") from error
     return gym.spec(env_id)
 
 
@@ -112,7 +113,8 @@ def make_env(source: Any, kwargs: Mapping[str, Any] | None = None, max_episode_s
         source if isinstance(source, str) else getattr(source, "id", None) or getattr(source, "__name__", str(source))
     )
     try:
-        spec = _gymnasium_spec(source)
+        with warnings.catch_warnings():  # dm_control, imported here, turns on every DeprecationWarning of the process
+            spec = _gymnasium_spec(source)
         with _quiet_mujoco(getattr(spec, "entry_point", "")), warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of old versions, which a user asked for by name
             if isinstance(spec, gym.envs.registration.EnvSpec):
@@ -123,13 +125,22 @@ def make_env(source: Any, kwargs: Mapping[str, Any] | None = None, max_episode_s
                 env = env if max_episode_steps is None else gym.wrappers.TimeLimit(env, max_episode_steps)
     except UserError:
         raise
-    except gym.error.DependencyNotInstalled as error:
-        raise UserError(f"Environment {name} needs a package that is not installed: {error}") from error
     except Exception as error:  # an environment's constructor can raise anything
-        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-        raise UserError(f"Environment {name!r} cannot be made: {reason}" + "." * (reason[-1:] != "?")) from error
+        raise UserError(f"Environment {name!r} {_why_not(error)}") from error
     space = env.observation_space
     return gym.wrappers.FlattenObservation(env) if _can_be_flattened(space) else env
+
+
+def _why_not(error: Exception) -> str:
+    """The end of the sentence that says that an environment cannot be made."""
+    from gymnasium.error import DependencyNotInstalled
+
+    if remedy := mujoco_remedy(error):
+        return f"cannot be made: {remedy}"
+    if isinstance(error, DependencyNotInstalled):
+        return f"needs a package that is not installed: {error}"
+    reason = one_line(error)
+    return f"cannot be made: {reason}" + "." * (reason[-1:] != "?")
 
 
 def _can_be_flattened(space: gym.Space) -> bool:
