@@ -8,10 +8,12 @@ import ast
 import inspect
 import itertools
 import logging
+import os
 import signal
 import sys
 import textwrap
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import MISSING, fields
 from functools import cache
 from pathlib import Path
@@ -19,7 +21,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from rlopt.checked import accepted_types
 from rlopt.config import RunOptions, Selection, TrainingConfig
-from rlopt.errors import UserError
+from rlopt.errors import DISK_ERRORS, UserError
 from rlopt.legacy import RENAMED
 
 # The flags that a newcomer reads first: they stand above the groups of the config classes.
@@ -146,9 +148,11 @@ def configured(args: argparse.Namespace, config: Callable[..., ConfigType]) -> C
 def learner_parser(description: str | None, *configs: type, **defaults: Any) -> argparse.ArgumentParser:
     """The parser of a step that learns from demonstrations, with the flags of these config classes."""
     parser = make_parser(description, "expert_data")
-    parser.add_argument("expert_data", help="expert_buffer.pt of step 1, or any other recording that rlopt reads")
+    parser.add_argument(
+        "expert_data", nargs="?", help="expert_buffer.pt of step 1, or any other recording that rlopt reads"
+    )
     add_env_flags(parser, None)
-    parser.add_argument("--resume", help="log folder of an interrupted run to go on with")
+    add_start_flags(parser)
     add_config_flags(parser, Selection, *configs, RunOptions, **defaults)
     return parser
 
@@ -156,7 +160,10 @@ def learner_parser(description: str | None, *configs: type, **defaults: Any) -> 
 def learner_arguments(parser: argparse.ArgumentParser, agent: type, loop: type) -> dict[str, Any]:
     """Parse, and look at the input: the arguments of `train_method`, but its name."""
     args = parser.parse_args()
-    check_source(args.expert_data)
+    if args.expert_data is not None:
+        check_source(args.expert_data)
+    elif args.resume is None:
+        parser.error("expert_data is needed: the path of an expert_buffer.pt, or any other recording that rlopt reads")
     return {
         "expert_data": args.expert_data,
         "env_id": look_up_env(args),
@@ -164,6 +171,7 @@ def learner_arguments(parser: argparse.ArgumentParser, agent: type, loop: type) 
         "training_settings": given(args, loop),
         "selection": configured(args, Selection),
         "resume": args.resume,
+        "init_from": args.init_from,
         "options": configured(args, RunOptions),
     }
 
@@ -189,9 +197,19 @@ def check_source(source: str) -> None:
         check_exists(source, what="Expert buffer", hint="Run scripts/01_collect_expert_data.py first.")
 
 
-def add_env_flags(parser: argparse.ArgumentParser, default: str | None) -> None:
-    """`--env`, its keyword arguments and its time limit; a `default` of None is the one that the demonstrations name."""
-    told = default or "the one that the demonstrations name"
+def add_start_flags(parser: argparse.ArgumentParser) -> None:
+    """`--resume` and `--init-from`: what a run goes on from."""
+    parser.add_argument(
+        "--resume", metavar="FOLDER", help="log folder of a run that was stopped; its settings hold where none is given"
+    )
+    parser.add_argument("--init-from", metavar="MODEL", help="model file whose weights a new run starts from")
+
+
+def add_env_flags(
+    parser: argparse.ArgumentParser, default: str | None, told: str = "the one that the demonstrations name"
+) -> None:
+    """`--env`, its keyword arguments and its time limit; `told` is what a `default` of None stands for."""
+    told = default or told
     parser.add_argument("--env", default=default, help=f"gymnasium id, or module:Id (default: {told})")
     parser.add_argument("--env-kwargs", nargs="+", metavar="KEY=VALUE", help="keyword arguments of the environment")
     parser.add_argument("--max-episode-steps", type=int, metavar="N", help="time limit (default: the environment's)")
@@ -222,25 +240,47 @@ def _literal(text: str) -> Any:
 def run(main: Callable[[], None]) -> None:
     """Run a script and leave with its exit code: 0, 2 with one sentence for what the user can put right, 130 for Ctrl-C.
 
-    SIGTERM (`kill`, a scheduler) counts as Ctrl-C, so that a run in the background keeps a checkpoint, too.
+    SIGTERM (`kill`, a scheduler) and SIGHUP (a closed terminal; not under nohup) count as Ctrl-C, so that these runs keep a
+    checkpoint, too.
     """
     sys.path.append("")  # the user's own modules, in the folder where the command runs: `--env module:Id`
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
     logging.basicConfig(format="warning: %(message)s", level=logging.WARNING)
     try:
         main()
+        with suppress(BrokenPipeError):  # `| head`
+            sys.stdout.flush()
     except UserError as error:
         sys.exit(_complain(str(error), 2))
     except KeyboardInterrupt:
         sys.exit(_complain("interrupted.", 130))
+    except OSError as error:  # of whatever has no better sentence
+        if error.errno not in DISK_ERRORS:
+            raise
+        what = f"Cannot write {error.filename or 'the output'}: {error.strerror}"
+        sys.exit(_complain(f"{what}; free some space, then start again, or go on with --resume.", 2))
     except RuntimeError as error:
         if type(error).__name__ != "OutOfMemoryError":  # torch's, which may not be loaded
             raise
         message = "CUDA is out of memory: lower --batch-size, --num-seeds or, in step 2, --expert-batch-size."
         sys.exit(_complain(message, 2))
+    finally:
+        _give_up_streams()
 
 
 def _complain(message: str, code: int) -> int:
     line = " ".join(message.split())  # torch's part of a message can have several
-    print(f"error: {line}" if code == 2 else line, file=sys.stderr)
+    with suppress(OSError):
+        print(f"error: {line}" if code == 2 else line, file=sys.stderr)
     return code
+
+
+def _give_up_streams() -> None:
+    """Python ends with a code of its own, 120, if it cannot write what a stream still holds: a full disk behind `> FILE`."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

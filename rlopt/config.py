@@ -154,8 +154,10 @@ class LoopConfig(Checked):
     """Episodes per seed in each of them; the last one plays at least 20."""
     eval_envs: int | None = None
     """Environments per seed that play them at the same time, for a simulator of which few can run (default: all at once)."""
+    checkpoint_points: int = 10
+    """Checkpoints during training, evenly spaced; fewer where they would take more than a hundredth of the time."""
 
-    positive: ClassVar[tuple[str, ...]] = ("num_seeds", "eval_points", "eval_episodes")
+    positive: ClassVar[tuple[str, ...]] = ("num_seeds", "eval_points", "eval_episodes", "checkpoint_points")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -194,20 +196,21 @@ class TrainingConfig(LoopConfig):
     """Compile updates with torch.compile (default: in runs of 20,000 updates or more, on CUDA 100,000)."""
     eval_points: int = 20
     """Evaluations during training, evenly spaced."""
-    checkpoint_points: int = 10
-    """Checkpoints during training, evenly spaced."""
 
     sections = ("training",)
     positive = (
         *LoopConfig.positive,
         *("frames", "num_envs", "steps_per_batch", "updates_per_frame", "warmup_frames", "buffer_size"),
-        "checkpoint_points",
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require(0 <= self.lr_decay <= 1, f"lr_decay must lie between 0 and 1, and is {self.lr_decay}.")
         require(self.env_workers >= 0, f"env_workers must not be negative, and is {self.env_workers}.")
+        require(
+            self.buffer_size >= self.frames_per_batch,
+            f"buffer_size {self.buffer_size} must be at least {self.frames_per_batch}, the frames of a collector batch.",
+        )
         envs = self.num_seeds * self.num_envs
         require(
             self.env_workers == 0 or envs % self.env_workers == 0,
@@ -276,6 +279,8 @@ class RunOptions(Checked):
     """W&B group of the run."""
     show_progress: bool = True
     """Progress on the screen; the log has it anyway."""
+    keep_checkpoint: bool = False
+    """Keep the checkpoint of a finished run, so that --resume can go on with more frames or epochs."""
 
 
 ConfigType = TypeVar("ConfigType")

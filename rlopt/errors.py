@@ -1,4 +1,12 @@
-"""The one exception that speaks to the user."""
+"""The exceptions that speak to the user."""
+
+import errno
+from pathlib import Path
+
+FULL = frozenset((errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG))
+_CLOSED = frozenset((errno.EROFS, errno.EACCES, errno.EPERM))
+DISK_ERRORS = FULL | {errno.EROFS}
+"""Error numbers that come from a disk alone, whatever was written."""
 
 
 class UserError(Exception):
@@ -6,3 +14,20 @@ class UserError(Exception):
 
     The scripts print it without a traceback and exit with code 2.
     """
+
+
+class CannotWrite(UserError):
+    """A disk is full, a folder is read-only, has gone or is no folder: `advice` is how to go on, by default a general one."""
+
+    def __init__(self, path: Path | str, error: OSError, advice: str | None = None):
+        self.path, self.error, self.advice = path, error, advice
+        general = "free some space or choose another output folder"
+        super().__init__(f"Cannot write {path}: {error.strerror or error}; {advice or general}.")
+
+    def advise(self, then: str) -> "CannotWrite":
+        """The same with how to go on, `then`, unless that was said."""
+        if self.advice is not None:
+            return self
+        remedy = "free some space" if self.error.errno in FULL else "see that it can be written to"
+        remedy = "make it writable" if self.error.errno in _CLOSED else remedy
+        return CannotWrite(self.path, self.error, f"{remedy}, then {then}")

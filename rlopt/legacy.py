@@ -67,9 +67,30 @@ def upgrade_agent(state: Mapping[str, Any], frozen: bool = False) -> dict[str, A
     }
 
 
-def upgrade_checkpoint(state: Any) -> Any:
+def upgrade_checkpoint(state: Any, observation_size: int) -> Any:
     """A checkpoint under today's names; anything else as it is."""
-    if not isinstance(state, dict) or "info" not in state or "agent" not in state:
+    if not isinstance(state, dict) or "agent" not in state:
         return state
-    rest = {name: value for name, value in state.items() if name != "info"}
-    return {**rest, "agent": upgrade_agent(state["agent"]), "metrics": state["info"]}
+    if "info" in state:
+        state = {name: value for name, value in state.items() if name != "info"} | {
+            "agent": upgrade_agent(state["agent"]),
+            "metrics": state["info"],
+        }
+    if "elements" in state.get("replay", {}):
+        state = {**state, "replay": _upgrade_replay(state["replay"], observation_size)}
+    return state
+
+
+def _upgrade_replay(replay: Mapping[str, Any], observation_size: int) -> dict[str, Any]:
+    """Elements that had next observations `[n, S, 2O + A + 2]` as rows without, and these by themselves."""
+    import torch
+
+    new = {"count": 0, "latest": None, "generator": replay["generator"], "files": []}
+    elements = replay["elements"]
+    if elements is None:
+        return new
+    rest = elements[..., 2 * observation_size :]
+    observation, following = elements[..., : 2 * observation_size].chunk(2, -1)
+    where = torch.ones(elements.shape[:2]).nonzero()
+    chunk = {"rows": torch.cat([observation, rest], -1), "where": where, "finals": following.flatten(0, 1)}
+    return {**new, "count": len(elements), "elements": chunk}

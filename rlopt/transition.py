@@ -61,8 +61,9 @@ class Transition(NamedTuple):
         return torch.cat([*columns, self.reward.unsqueeze(-1), self.terminated.unsqueeze(-1)], dim=-1)
 
     @classmethod
-    def unpack(cls, packed: Tensor, observation_size: int, action_size: int) -> Transition:
-        """Views into a packed tensor `[..., 2O + A + 2]`; nothing is copied."""
+    def unpack(cls, packed: Tensor, observation_size: int) -> Transition:
+        """Views into a packed tensor `[..., 2O + A + 2]`; nothing is copied. A is 0 where actions were not recorded."""
+        action_size = packed.shape[-1] - 2 * observation_size - 2
         observation, next_observation, action, reward, terminated = packed.split(
             [observation_size, observation_size, action_size, 1, 1], dim=-1
         )

@@ -1,18 +1,19 @@
 #!/usr/bin/env python3
 """Step 1: train a SAC expert and store its demonstrations."""
 
-from rlopt.cli import add_config_flags, add_env_flags, configured, given, look_up_env, make_parser, run
+from rlopt.cli import add_config_flags, add_env_flags, add_start_flags, configured, given, look_up_env, make_parser, run
 from rlopt.config import RunOptions, SACConfig, TrainingConfig
+from rlopt.errors import UserError
 
 
 def main() -> None:
     """Parse, collect, print."""
     parser = make_parser(__doc__)
-    add_env_flags(parser, "Pendulum-v1")
-    parser.add_argument("--save-dir", default="expert_data", help="demonstrations go to SAVE_DIR/ENV/")
-    parser.add_argument("--episodes", type=int, default=50, help="demonstrations to record (default: 50)")
+    add_env_flags(parser, None, "Pendulum-v1")
+    parser.add_argument("--save-dir", help="demonstrations go to SAVE_DIR/ENV/ (default: expert_data)")
+    parser.add_argument("--episodes", type=int, help="demonstrations to record (default: 50)")
     parser.add_argument("--reward", help="learn from the frozen rewards of this ipmd_model.pt; nothing is recorded")
-    parser.add_argument("--resume", help="log folder of an interrupted run to go on with")
+    add_start_flags(parser)
     add_config_flags(parser, SACConfig, TrainingConfig, RunOptions)
     args = parser.parse_args()
     env = look_up_env(args)
@@ -23,14 +24,20 @@ def main() -> None:
         "resume": args.resume,
         "options": configured(args, RunOptions),
     }
-    if args.reward:
+    from rlopt.experiments.resuming import is_run_of
+
+    if args.reward and args.init_from:
+        raise UserError("--init-from has no effect with --reward, whose learners start anew.")
+    if args.reward or is_run_of("frozen_reward", args.resume):
         from rlopt.experiments.frozen_reward import train_on_frozen_reward
 
-        train_on_frozen_reward(env, args.reward, **how)
+        train_on_frozen_reward(env if args.resume else env or "Pendulum-v1", args.reward, **how)
     else:
         from rlopt.experiments.expert import collect_expert_data
 
-        result = collect_expert_data(env, save_dir=args.save_dir, episodes=args.episodes, **how)
+        result = collect_expert_data(
+            env, save_dir=args.save_dir, episodes=args.episodes, init_from=args.init_from, **how
+        )
         print(f"Next: python scripts/02_train_ipmd.py {result.demonstrations}")
 
 

@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """Make the README's results: expert, IPMD and BC from one demonstration, per environment. Stopped, it goes on."""
 
-import json
 from argparse import Namespace
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlopt.cli import add_config_flags, comparison_settings, make_parser, run
 from rlopt.config import BCConfig, IPMDConfig, RunOptions, SACConfig, TrainingConfig
+from rlopt.errors import UserError
 
 if TYPE_CHECKING:
     from rlopt.imitation.demonstrations import Demonstrations
@@ -81,7 +81,7 @@ def main() -> None:
     args = parser.parse_args()
 
     from rlopt.envs.spec import env_spec
-    from rlopt.experiments.run import check_whole_episode
+    from rlopt.experiments.budget import check_whole_episode
     from rlopt.logs.files import write_text_atomically
 
     if not args.table_only:
@@ -93,7 +93,7 @@ def main() -> None:
         kept = Path(args.save_dir) / env_id / "results.json"
         if args.table_only and not kept.exists():
             continue
-        rows.append(table_row(env_id, json.loads(kept.read_text()) if args.table_only else reproduce(env_id, args)))
+        rows.append(kept_row(env_id, kept) if args.table_only else table_row(env_id, reproduce(env_id, args)))
         table = "\n".join(["| " + " | ".join(row) + " |" for row in [HEADER, ["---"] * len(HEADER), *rows]])
         write_text_atomically(Path(args.save_dir) / "table.md", table + "\n")
     print(table if rows else f"Nothing in {args.save_dir} yet.")
@@ -163,6 +163,19 @@ HEADER = [
     "BC score",
     "IQ-Learn",
 ]
+
+
+def kept_row(env_id: str, path: Path) -> list[str]:
+    """The cells of one environment from its `results.json`. Raises UserError if that is damaged."""
+    from rlopt.logs.damage import read_json
+
+    results = read_json(path, "methods")
+    try:
+        return table_row(env_id, results)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path} holds no comparison of IPMD and BC ({error!r}): remove it, or make it anew."
+        ) from error
 
 
 def table_row(env_id: str, results: dict[str, Any]) -> list[str]:

@@ -19,6 +19,7 @@ def main() -> None:
     env = look_up_env(args)
 
     from rlopt.experiments.ablations import ABLATIONS, run_ablations
+    from rlopt.report.statistics import shown
 
     results = run_ablations(
         args.expert_data,
@@ -32,7 +33,8 @@ def main() -> None:
     for name, cell in results["ablations"].items():
         low, high = cell["normalized_ci95"]
         score = f"{cell['normalized_iqm']:6.3f} [{low:.3f}, {high:.3f}]"
-        print(f"{name:24}{score}  worst seed {min(cell['normalized_per_seed']):.3f}  reward r = {cell['pearson']:.2f}")
+        worst = min(cell["normalized_per_seed"])
+        print(f"{name:24}{score}  worst seed {worst:.3f}  reward r = {shown(cell['pearson'], 2)}")
 
 
 if __name__ == "__main__":

@@ -43,7 +43,9 @@ WRONG = {
         **{"hidden_sizes": [()], "batch_size": [0], "learning_rate": [0.0], "epochs": [0, -1]},
         **{"min_steps_per_epoch": [0]},
     },
-    LoopConfig: {"num_seeds": [0], "seed": [-1, 2**32], "eval_points": [0], "eval_episodes": [0]},
+    LoopConfig: {
+        **{"num_seeds": [0], "seed": [-1, 2**32], "eval_points": [0], "eval_episodes": [0], "checkpoint_points": [0]},
+    },
     Selection: {"demos": [0, -1], "skip_demos": [-1], "subsample": [0], "noise": [-0.1, float("nan")]},
     TrainingConfig: {
         **{"frames": [0, -5], "num_seeds": [0], "seed": [-1, 2**32], "num_envs": [0], "steps_per_batch": [0]},

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rlopt.states import check_form
+
 
 class Adam:
     """Adam (Kingma, Ba, arXiv 1412.6980): the kernel and the arithmetic of `torch.optim.Adam(fused=True)`.
@@ -87,6 +89,7 @@ class Adam:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` returned. Raises ValueError if it is of other parameters."""
+        check_form(state, self.state_dict(), "the optimiser")
         for name in ("means", "squares"):
             for own, given in zip(getattr(self, name), state[name], strict=True):
                 own.copy_(given)

@@ -42,6 +42,10 @@ class Agent(Protocol):
         """Expert transitions per seed that `update` needs beside its batch; 0: none."""
 
     @property
+    def needs_expert_actions(self) -> bool:
+        """Whether it reads the actions of expert transitions; an agent without this does."""
+
+    @property
     def optimizers(self) -> Sequence[Adam]:
         """What takes an update's gradient steps; the loop lets their learning rates decay."""
 
@@ -92,7 +96,12 @@ def check_expert(agent: Agent, source: Any) -> None:
     if not isinstance(source, ExpertSource):
         raise UserError(f"Demonstrations are needed: wrap the {type(source).__name__} in an ExpertReplayBuffer.")
     sizes, own = (source.observation_size, source.action_size), (agent.observation_size, agent.action_size)
-    if sizes != own:
+    if not sizes[1] and sizes[0] == own[0]:
+        if getattr(agent, "needs_expert_actions", True):
+            raise UserError(
+                f"{type(agent).__name__} with these settings needs the expert's actions, and the demonstrations have none."
+            )
+    elif sizes != own:
         raise UserError(
             f"The expert's data has observations of size {sizes[0]} and actions of size {sizes[1]}, "
             f"but this agent has {own[0]} and {own[1]}: they are of different environments."

@@ -10,6 +10,7 @@ from rlopt.agents.agent import Metrics
 from rlopt.agents.common import Policy
 from rlopt.config import BCConfig
 from rlopt.networks import Actor, Standardizer, seed_generators
+from rlopt.states import check_form
 from rlopt.transition import Transition
 
 
@@ -17,6 +18,7 @@ class BC:
     """S independent behaviour cloning learners behind one `update`; arguments as of `Agent`."""
 
     expert_batch_size = 0  # its batch is the expert's
+    needs_expert_actions = True
 
     def __init__(
         self,
@@ -68,6 +70,7 @@ class BC:
         return {"actor": self.actor.state_dict(), "optimizer": self.optimizer.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` returned."""
+        """Take over what `state_dict` returned. Raises ValueError if it is of other networks."""
+        check_form(state, self.state_dict(), "BC")
         self.actor.load_state_dict(state["actor"])
         self.optimizer.load_state_dict(state["optimizer"])

@@ -18,6 +18,7 @@ from rlopt.agents.sac import SAC
 from rlopt.config import IPMDConfig
 from rlopt.errors import UserError
 from rlopt.networks import Standardizer
+from rlopt.states import check_form
 from rlopt.transition import Transition
 
 
@@ -55,6 +56,11 @@ class IPMD:
     def expert_batch_size(self) -> int:
         """Expert transitions per seed and update; 0 for a reward that does not learn."""
         return self.config.expert_batch_size if self.reward.needs_expert else 0
+
+    @property
+    def needs_expert_actions(self) -> bool:
+        """A reward of states alone needs none, critics need them."""
+        return "a" in self.config.reward_inputs or self.config.expert_ratio > 0
 
     @property
     def optimizers(self) -> list[Adam]:
@@ -138,10 +144,15 @@ class IPMD:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` returned; a reward that does not learn takes the place of one that does."""
+        if not isinstance(state["reward"], dict):
+            raise TypeError("the reward is not a dict")
         if isinstance(self.reward, LearnedReward) and "optimizer" not in state["reward"]:
             sizes = (self.config, self.observation_size, self.action_size)
             frozen = state["reward"]
             self.reward = FrozenReward(*sizes, frozen, self.device) if frozen else EnvironmentReward()
+            _check_reward(self.config, self.reward)
+        own = {"mirror_actor": self.mirror_actor.state_dict(), "rho": self.rho, "num_updates": self.num_updates}
+        check_form({name: state[name] for name in own}, own, "IPMD")
         for name in ("sac", "mirror_actor", "reward"):
             getattr(self, name).load_state_dict(state[name])
         for name in ("rho", "num_updates"):

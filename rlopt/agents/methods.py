@@ -1,6 +1,6 @@
 """The table of methods: saving, results, pictures, W&B, stages and the comparison read it. A new method is one line in it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,8 @@ class Method:
     """Whether it gathers experience (and counts frames), or learns from demonstrations alone (and counts epochs)."""
     from_demonstrations: bool = True
     """Whether it learns from demonstrations."""
+    from_states: Mapping[str, Any] | None = None
+    """Settings with which it learns from demonstrations without actions; None: it cannot."""
 
     @property
     def unit(self) -> str:
@@ -56,7 +58,10 @@ def register(method: Method) -> None:
 register(
     Method("sac", "SAC", SAC, SACConfig, "#0072B2", "RLOpt-ExpertData", "sac_expert.pt", from_demonstrations=False)
 )
-register(Method("ipmd", "IPMD", IPMD, IPMDConfig, "#D55E00", "RLOpt-IPMD", "ipmd_model.pt", seed=43))
+STATES = {"reward_inputs": "ss", "expert_ratio": 0.0}
+register(
+    Method("ipmd", "IPMD", IPMD, IPMDConfig, "#D55E00", "RLOpt-IPMD", "ipmd_model.pt", seed=43, from_states=STATES)
+)
 register(Method("bc", "BC", BC, BCConfig, "#009E73", "RLOpt-BC", "bc_policy_seed{seed}.pt", seed=44, online=False))
 
 

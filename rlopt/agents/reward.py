@@ -2,6 +2,7 @@
 
 import math
 from copy import deepcopy
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from rlopt.agents.common import uniform
 from rlopt.config import IPMDConfig
 from rlopt.errors import UserError
 from rlopt.networks import RewardNet, seed_generators
+from rlopt.states import check_form, check_tensor, set_generator
 from rlopt.transition import Transition
 
 # Reward networks draw from a stream of their own: on the environment's reward IPMD then is SAC, bit for bit.
@@ -217,9 +219,10 @@ class LearnedReward(_NetworkReward):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` returned."""
+        check_form(state, self.state_dict(), "the reward")
         for name in ("net", "scoring_net", "optimizer"):
             getattr(self, name).load_state_dict(state[name])
-        self.generator.set_state(state["generator"].cpu())
+        set_generator(self.generator, state["generator"])
         for name in self._RUNNING:
             getattr(self, name).copy_(state[name])
 
@@ -243,9 +246,12 @@ class FrozenReward(_NetworkReward):
         self.config = config
         weights = [value for name, value in state["scoring_net"].items() if name.endswith("weight")]  # [S, in, out]
         hidden = tuple(weight.shape[-1] for weight in weights[:-1])
+        for before, weight in pairwise(weights):  # else networks of any size would be made
+            check_tensor(weight, "a weight of the reward", (len(before), before.shape[-1], None))
         net = make_reward_net(config, observation_size, action_size, hidden, seed_generators(0, len(weights[0])))
         self.scoring_net = net.to(device).requires_grad_(False)
         for name in self._RATES:
+            check_tensor(state[name], name, (len(weights[0]),))
             setattr(self, name, state[name].clone().to(device))
         self.highest_reward = torch.full_like(self.policy_termination_rate, 1 / config.value_regularizer)
         self.load_state_dict(state)
@@ -260,6 +266,7 @@ class FrozenReward(_NetworkReward):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` returned."""
+        check_form({name: state[name] for name in self.state_dict()}, self.state_dict(), "the reward")
         self.scoring_net.load_state_dict(state["scoring_net"])
         for name in self._RATES:
             getattr(self, name).copy_(state[name])

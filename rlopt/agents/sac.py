@@ -12,6 +12,7 @@ from rlopt.agents.agent import Metrics
 from rlopt.agents.common import Gaussian, Policy, polyak_update, standard_normal
 from rlopt.config import SACConfig
 from rlopt.networks import Actor, CriticEnsemble, Standardizer, seed_generators
+from rlopt.states import check_form, set_generator
 from rlopt.transition import Transition
 
 
@@ -19,6 +20,7 @@ class SAC:
     """S independent SAC learners behind one `update`; arguments as of `Agent`, and a scaling of observations."""
 
     expert_batch_size = 0
+    needs_expert_actions = False
 
     def __init__(
         self,
@@ -153,9 +155,10 @@ class SAC:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` returned."""
+        """Take over what `state_dict` returned. Raises ValueError if it is of other networks."""
+        check_form(state, self.state_dict(), "SAC")
         for name in ("actor", "ema_actor", "critic", "target_critic", "critic_optimizer", "actor_optimizer"):
             getattr(self, name).load_state_dict(state[name])
         with torch.no_grad():
             self.log_alpha.copy_(state["log_alpha"])
-        self.generator.set_state(state["generator"].cpu())
+        set_generator(self.generator, state["generator"])

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from rlopt.agents.methods import get_method, method_of
 from rlopt.errors import UserError
 from rlopt.legacy import upgrade_agent, upgrade_settings
 from rlopt.logs.files import load_safely, save_atomically
+from rlopt.states import UNFIT, check_form, check_list, count_numbers, is_exactly
 
 FORMAT, VERSION = "rlopt-model", 3
 
@@ -41,24 +43,49 @@ def load_agent(path: str | Path, device: torch.device | str = "cpu") -> tuple[Ag
     state = load_safely(
         path, what="Model", hint="Train one with scripts/01_collect_expert_data.py or 02_train_ipmd.py."
     )
-    if not isinstance(state, dict) or state.get("format") != FORMAT or state.get("version") not in (2, VERSION):
+    known = isinstance(state, dict) and is_exactly(state.get("format"), FORMAT)
+    if not known or not is_exactly(state.get("version"), 2, VERSION):
         raise UserError(f"{path} is no model file of rlopt (format {FORMAT}, version {VERSION}).")
     try:
+        _check_head(state)
         method = get_method(state["kind"])
         if state["version"] == 2:
             state["agent"] = upgrade_agent(state["agent"], frozen=state["config"].get("freeze_reward", False))
             state["config"] = upgrade_settings(state["config"])
+        config = method.config(**state["config"])
+        _check_sizes(state, config)
         agent = method.agent(
-            method.config(**state["config"]),
+            config,
             state["observation_size"],
             state["action_size"],
             num_seeds=len(state["seeds"]),
             device=device,
         )
         agent.load_state_dict(state["agent"])
-    except (KeyError, TypeError, RuntimeError, ValueError) as error:
+        if "best_actor" in state:
+            check_form(state["best_actor"], agent.policy.actor.state_dict(), "the best actor")
+    except (*UNFIT, UserError) as error:
         raise UserError(f"Model {path} is damaged or of another version: {error}") from error
     return agent, {key: value for key, value in state.items() if key != "agent"}
+
+
+def _check_head(state: dict[str, Any]) -> None:
+    for key, kind in (("kind", str), ("env_id", str), ("config", dict), ("agent", dict)):
+        if not isinstance(state[key], kind):
+            raise ValueError(f"{key} is a {type(state[key]).__name__}, not a {kind.__name__}")
+    check_list(state["seeds"], "seeds", int)
+    sizes = [state["observation_size"], state["action_size"]]
+    check_list(sizes, "sizes", int)
+    if min(sizes) < 1 or not state["seeds"]:
+        raise ValueError(f"sizes {sizes} of {len(state['seeds'])} seeds")
+
+
+def _check_sizes(state: dict[str, Any], config: Any) -> None:
+    """Raise ValueError if networks of the declared sizes would be larger than what the file holds: none is made then."""
+    widths = [state["observation_size"], *config.hidden_sizes, state["action_size"]]
+    declared = len(state["seeds"]) * getattr(config, "num_critics", 1) * sum(a * b for a, b in pairwise(widths))
+    if declared > count_numbers(state["agent"]):
+        raise ValueError("its networks are smaller than it says")
 
 
 def take_seed(state: Any, index: int, num_seeds: int) -> Any:

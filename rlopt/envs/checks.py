@@ -74,6 +74,17 @@ def look_once(env: gym.Env, name: str) -> None:
             return
 
 
+def ends_by_itself(env: gym.Env, steps: int) -> bool:
+    """Whether an episode of random actions is over after so many steps, which are fewer than its time limit."""
+    env.reset(seed=0)
+    env.action_space.seed(0)
+    for _ in range(steps):
+        _, _, terminated, truncated, _ = env.step(env.action_space.sample())
+        if terminated or truncated:
+            return True
+    return False
+
+
 def _reset(env: gym.Env, name: str, seed: int) -> np.ndarray:
     try:
         outcome = env.reset(seed=seed)

@@ -8,22 +8,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
 from torchrl.data import Bounded, Composite, Unbounded
 from torchrl.data.tensor_specs import Binary
 from torchrl.envs import EnvBase
 
+from rlopt.envs.copies import Copies
+from rlopt.envs.running import Running
 from rlopt.envs.spec import EnvSpec, as_spec, env_seeds
-from rlopt.errors import UserError
-
-
-class _VectorEnv(SyncVectorEnv):
-    """Steps its environments in turn, without their info dicts: merging them costs more than a light environment's step."""
-
-    def _add_info(self, vector_infos: dict, env_info: dict, env_num: int) -> dict:
-        return vector_infos
 
 
 class TorchEnv(EnvBase):
@@ -35,20 +28,19 @@ class TorchEnv(EnvBase):
 
     Args:
         env: an id or a spec.
-        reset_seeds: N seeds of the first reset.
+        reset_seeds: N seeds of the first reset; those of later episodes follow from them.
+        running: episodes to go on with, in place of the first reset.
+        first: the number of the first environment, for messages.
     """
 
-    def __init__(self, env: str | EnvSpec, reset_seeds: Sequence[int]):
+    def __init__(self, env: str | EnvSpec, reset_seeds: Sequence[int], running: Running | None = None, first: int = 0):
         self.env_info = as_spec(env)
         num_envs = len(reset_seeds)
         super().__init__(device=torch.device("cpu"), batch_size=[num_envs])
-        self.reset_seeds: list[int | None] | None = list(reset_seeds)
-        makers = [self.env_info.make] * num_envs
-        # autoreset modes of gymnasium would show the reset observation in place of the last one, or add a dead step
-        self.vector_env = _VectorEnv(makers, copy=False, autoreset_mode=AutoresetMode.DISABLED)
+        self.copies = Copies(self.env_info, reset_seeds, first)
+        self.running = running
         self.is_closed = False  # a new EnvBase is True, and would not close them
         self.episode_return = np.zeros((num_envs, 1), np.float32)
-        self.episode_length = np.zeros((num_envs, 1), np.int64)
 
         def flag() -> Binary:
             return Binary(1, shape=(num_envs, 1), dtype=torch.bool)
@@ -65,66 +57,50 @@ class TorchEnv(EnvBase):
         self.done_spec = Composite(done=flag(), terminated=flag(), truncated=flag(), shape=(num_envs,))
 
     def _set_seed(self, seed: int | None) -> None:
-        self.reset_seeds = None if seed is None else [*env_seeds([seed], self.batch_size.numel())]
+        if seed is not None:
+            self.copies.reset_seeds[:] = env_seeds([seed], self.batch_size.numel())
+            self.copies.episode[:] = -1
 
-    def _state(self, observation: np.ndarray) -> TensorDict:
-        """What a step starts from; `observation` is copied, because gymnasium reuses its array."""
-        flags = torch.zeros(*self.batch_size, 1, dtype=torch.bool)
-        return TensorDict(
-            {
-                "observation": torch.from_numpy(observation.astype(np.float32)),
-                "episode_return": torch.from_numpy(self.episode_return.copy()),
-                "episode_length": torch.from_numpy(self.episode_length.copy()),
-                "done": flags,
-                "terminated": flags.clone(),
-                "truncated": flags.clone(),
-            },
-            batch_size=self.batch_size,
-        )
+    def _observed(self) -> dict[str, Tensor]:
+        """What the environments show now, copied, because the next step writes over it."""
+        return {
+            "observation": torch.from_numpy(self.copies.observation.copy()),
+            "episode_return": torch.from_numpy(self.episode_return.copy()),
+            "episode_length": torch.from_numpy(self.copies.length[:, None].copy()),
+        }
+
+    def _state(self) -> TensorDict:
+        """What a step starts from."""
+        flags = {key: torch.zeros(*self.batch_size, 1, dtype=torch.bool) for key in ("done", "terminated", "truncated")}
+        return TensorDict({**self._observed(), **flags}, batch_size=self.batch_size)
 
     def _reset(self, tensordict: TensorDictBase | None = None, **kwargs: Any) -> TensorDict:
         mask = None if tensordict is None else tensordict.get("_reset", None)
-        if mask is None:
-            observation, _ = self.vector_env.reset(seed=self.reset_seeds)
-            self.reset_seeds = None  # later episodes go on from each environment's own random state
-            self.episode_return[:], self.episode_length[:] = 0, 0
-            return self._state(observation)
-        return self._state(self._reset_some(mask.numpy().reshape(-1)))
+        if self.running is not None:
+            self.copies.bring_back(self.running)
+            self.running = None
+        else:
+            self._begin(np.ones(len(self.copies.envs), bool) if mask is None else mask.numpy().reshape(-1))
+        return self._state()
 
-    def _reset_some(self, mask: np.ndarray) -> np.ndarray:
-        observation, _ = self.vector_env.reset(options={"reset_mask": mask})
-        self.episode_return[mask], self.episode_length[mask] = 0, 0
-        return observation
+    def _begin(self, mask: np.ndarray) -> None:
+        for number in np.flatnonzero(mask):
+            self.copies.begin(int(number))
+        self.episode_return[mask] = 0
 
     def _step(self, tensordict: TensorDictBase) -> TensorDict:
-        action = self.env_info.to_env_units(tensordict.get("action").numpy())
-        observation, reward, terminated, truncated, _ = self.vector_env.step(action)
-        step_reward = reward.astype(np.float32)[:, None]
-        self.episode_return += step_reward
-        self.episode_length += 1
-        if not (np.isfinite(observation).all() and np.isfinite(reward).all()):
-            self._complain(observation, reward)
-        return TensorDict(
-            {
-                "observation": torch.from_numpy(observation.astype(np.float32)),
-                "episode_return": torch.from_numpy(self.episode_return.copy()),
-                "episode_length": torch.from_numpy(self.episode_length.copy()),
-                "reward": torch.from_numpy(step_reward),
-                "done": torch.from_numpy((terminated | truncated)[:, None]),
-                "terminated": torch.from_numpy(terminated[:, None]),
-                "truncated": torch.from_numpy(truncated[:, None]),
-            },
-            batch_size=self.batch_size,
-        )
-
-    def _complain(self, observation: np.ndarray, reward: np.ndarray) -> None:
-        """Raise UserError with the first environment and step that gave NaN or infinity."""
-        for what, values in (("observation", observation), ("reward", reward[:, None])):
-            for index in np.flatnonzero(~np.isfinite(values).all(axis=1))[:1]:
-                raise UserError(
-                    f"{self.env_info.env_id} gave NaN or infinity as its {what}, in environment number {index} at step "
-                    f"{int(self.episode_length[index, 0])} of an episode: the environment has to be mended."
-                )
+        copies = self.copies
+        copies.step(tensordict.get("action").numpy())
+        reward = copies.reward.astype(np.float32)
+        self.episode_return += reward[:, None]
+        columns = {
+            "reward": reward,
+            "done": copies.terminated | copies.truncated,
+            "terminated": copies.terminated,
+            "truncated": copies.truncated,
+        }
+        outcome = {key: torch.from_numpy(value[:, None].copy()) for key, value in columns.items()}
+        return TensorDict({**self._observed(), **outcome}, batch_size=self.batch_size)
 
     def step_and_maybe_reset(self, tensordict: TensorDictBase) -> tuple[TensorDictBase, TensorDictBase]:
         """As EnvBase's, without its bookkeeping for nested and partial steps, which costs ten times this step."""
@@ -132,14 +108,15 @@ class TorchEnv(EnvBase):
         tensordict.set("next", following)
         done = following.get("done").squeeze(-1).numpy()
         if done.any():
-            return tensordict, self._state(self._reset_some(done))
+            self._begin(done)
+            return tensordict, self._state()
         keys = ("observation", "episode_return", "episode_length", "done", "terminated", "truncated")
         return tensordict, following.select(*keys)
 
     def close(self, *, raise_if_closed: bool = True) -> None:
         """Close the environments."""
         if not self.is_closed:
-            self.vector_env.close()
+            self.copies.close()
         super().close(raise_if_closed=raise_if_closed)
 
 

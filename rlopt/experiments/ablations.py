@@ -10,17 +10,20 @@ from rlopt.agents import get_method
 from rlopt.config import IPMDConfig, RunOptions, Selection, TrainingConfig, configure
 from rlopt.envs.spec import EnvSpec, as_spec
 from rlopt.errors import UserError
+from rlopt.experiments.budget import check_whole_episode
 from rlopt.experiments.reward_recovery import reward_recovery
-from rlopt.experiments.run import Settings, check_whole_episode, final_evaluation, train, training_run
+from rlopt.experiments.run import Settings, final_evaluation, train, training_run
 from rlopt.experiments.stage_cache import StageCache
 from rlopt.imitation.expert_buffer import ExpertReplayBuffer
 from rlopt.imitation.readers import environment_of, prepare_demonstrations
-from rlopt.logs.files import check_writable, write_text_atomically
+from rlopt.logs.files import check_writable, tell_how_to_go_on, write_text_atomically
+from rlopt.logs.lock import only_process_in
 from rlopt.logs.run_folder import to_json
 from rlopt.report.plots import counted
-from rlopt.report.results import score_summary
+from rlopt.report.results import score_summary, success_summary
 from rlopt.report.study_plots import ablation_figure
 from rlopt.training.devices import choose_device
+from rlopt.training.memory import check_memory
 
 ABLATIONS: dict[str, dict[str, Any]] = {
     "default": {},
@@ -86,29 +89,35 @@ def run_ablations(
     budget = {"frames": frames, "num_seeds": num_seeds, "seed": seed}
     training = configure(TrainingConfig, spec.env_id, training_settings, **budget)
     configs = {name: configure(IPMDConfig, spec.env_id, agent_settings, **ABLATIONS[name]) for name in names}
+    for config in configs.values():
+        check_memory(config, training, spec.sizes, device)
     check_writable(directory)
-    learned_from = {"demonstrations_sha256": data.digest}
-    shared = to_json({"training": training, "demos": demos, "expert_return": data.expert_return, **learned_from})
-    cache = StageCache(directory / "ablations.pt", shared)
+    with tell_how_to_go_on(lambda: "start the same command again, which goes on"), only_process_in(directory):
+        learned_from = {"demonstrations_sha256": data.digest}
+        shared = to_json({"training": training, "demos": demos, "expert_return": data.expert_return, **learned_from})
+        cache = StageCache(directory / "ablations.pt", shared)
 
-    def ablate(name: str, config: IPMDConfig) -> dict[str, Any]:
-        agent = method.agent(config, *spec.sizes, num_seeds=num_seeds, seed=seed, device=device)
-        expert = ExpertReplayBuffer(data, device=device, seed=seed)
-        settings = {"ablation": name, "agent": config, "training": training, "device": str(device), **learned_from}
-        with training_run(method, spec, settings, frames, options) as (log, _):
-            log.info(f"Ablation: {name}")
-            history = train(agent, spec, training, expert, log)
-            cell = score_summary(final_evaluation(agent, spec, training).mean(1), data)
-        recovery = reward_recovery(agent, spec, envs=training.eval_envs)
-        return {**cell, "frames": history.x, "returns": history.returns, "pearson": recovery["pearson"]}
+        def ablate(name: str, config: IPMDConfig) -> dict[str, Any]:
+            agent = method.agent(config, *spec.sizes, num_seeds=num_seeds, seed=seed, device=device)
+            expert = ExpertReplayBuffer(data, device=device, seed=seed)
+            settings = {"ablation": name, "agent": config, "training": training, "device": str(device), **learned_from}
+            with training_run(method, spec, settings, frames, options, "auto") as (log, checkpoints):
+                log.info(f"Ablation: {name}")
+                history = train(agent, spec, training, expert, log, **checkpoints)
+                final = final_evaluation(agent, spec, training)
+                cell = score_summary(final.returns.mean(1), data) | success_summary(final.successes)
+            recovery = reward_recovery(agent, spec, envs=training.eval_envs)
+            return {**cell, "frames": history.x, "returns": history.returns, "pearson": recovery["pearson"]}
 
-    cells = {name: cache.get_or_run(name, partial(ablate, name, config), config) for name, config in configs.items()}
-    results = {"env": spec.env_id, **shared, "random_return": data.random_return, "ablations": cells}
-    write_text_atomically(directory / "ablations.json", json.dumps(to_json(results), indent=2) + "\n")
-    ablation_figure(
-        cells,
-        title=f"{spec.name}: IPMD, {counted(demos, 'demonstration')}, {frames:,} frames, {num_seeds} seeds",
-        path=directory / "ablations.png",
-        scored=data.expert_return is not None,
-    )
+        cells = {
+            name: cache.get_or_run(name, partial(ablate, name, config), config) for name, config in configs.items()
+        }
+        results = {"env": spec.env_id, **shared, "random_return": data.random_return, "ablations": cells}
+        write_text_atomically(directory / "ablations.json", json.dumps(to_json(results), indent=2) + "\n")
+        ablation_figure(
+            cells,
+            title=f"{spec.name}: IPMD, {counted(demos, 'demonstration')}, {frames:,} frames, {num_seeds} seeds",
+            path=directory / "ablations.png",
+            scored=data.expert_return is not None,
+        )
     return results

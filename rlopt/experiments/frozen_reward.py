@@ -11,17 +11,20 @@ from rlopt.agents.saving import load_agent
 from rlopt.config import RunOptions, TrainingConfig
 from rlopt.envs.spec import EnvSpec, as_spec
 from rlopt.errors import UserError
+from rlopt.experiments.budget import check_whole_episode
+from rlopt.experiments.resuming import over, recorded_settings, recorded_spec
 from rlopt.experiments.run import (
     Settings,
     StageResult,
-    check_whole_episode,
     configure_method,
     final_evaluation,
     save_models,
     training_run,
 )
+from rlopt.report.results import success_words
 from rlopt.training import train_online
 from rlopt.training.devices import choose_device
+from rlopt.training.memory import check_memory
 
 METHOD = replace(
     METHODS["ipmd"], name="frozen_reward", title="Frozen reward", model_file="frozen_reward_model.pt", seed=42
@@ -30,8 +33,8 @@ METHOD = replace(
 
 
 def train_on_frozen_reward(
-    env_id: str | EnvSpec,
-    reward: str | Path,
+    env_id: str | EnvSpec | None,
+    reward: str | Path | None,
     *,
     agent_settings: Settings = None,
     training_settings: Settings = None,
@@ -42,29 +45,37 @@ def train_on_frozen_reward(
     """Train new learners on the frozen rewards of a model; seed i gets the reward of seed i.
 
     Args:
-        env_id: a gymnasium id or a spec, of the same sizes as the model's.
-        reward: an `ipmd_model.pt`.
+        env_id: a gymnasium id or a spec, of the same sizes as the model's; None: that of the run in `resume`.
+        reward: an `ipmd_model.pt`; None: likewise.
         agent_settings: fields of `IPMDConfig` that differ from the model's.
         training_settings: fields of `TrainingConfig` that differ from the environment's preset.
-        resume: the folder of an interrupted run.
+        resume: the folder of a run that was stopped. What is not given here is as it was there.
         options: device, logs, W&B.
         **settings: single fields of `TrainingConfig` (`frames=20_000`), which come first.
 
     Raises:
         UserError: for wrong input, before anything is trained.
     """
-    device, spec = choose_device(options.device), as_spec(env_id)
+    device, recorded = choose_device(options.device), recorded_settings(resume, METHOD)
+    spec = as_spec(env_id) if env_id is not None else recorded_spec(recorded, resume)
+    reward = reward if reward is not None else recorded.get("reward")
+    if spec is None or reward is None:
+        raise UserError("An environment and the model whose reward is learned from are needed.")
+    agent_settings, training_settings = (
+        over(recorded[part], given) for part, given in (("agent", agent_settings), ("training", training_settings))
+    )
     _, training = configure_method(METHOD, spec.env_id, None, training_settings, **settings)
     assert isinstance(training, TrainingConfig)
     check_whole_episode(spec, training.frames)
+    check_memory(METHOD.config(), training, spec.sizes, device)
     agent = frozen_reward_agent(reward, spec, training, device, agent_settings)
     everything = {"device": str(device), "agent": agent.config, "training": training, "reward": reward}
     with training_run(METHOD, spec, everything, training.frames, options, resume) as (log, checkpoints):
         history = train_online(agent, spec, training, log=log, **checkpoints)
-        returns = final_evaluation(agent, spec, training)
-        log.info(f"Return {returns.mean():.1f} over {training.num_seeds} seeds.")
+        final = final_evaluation(agent, spec, training)
+        log.info(f"Return {final.returns.mean():.1f} over {training.num_seeds} seeds{success_words(final.successes)}.")
         save_models(agent, METHOD, log, spec, training.seeds)
-    return StageResult(agent, returns, history, log.directory)
+    return StageResult(agent, final.returns, history, log.directory, successes=final.successes)
 
 
 def frozen_reward_agent(

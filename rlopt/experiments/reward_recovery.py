@@ -8,6 +8,7 @@ import torch
 
 from rlopt.agents.agent import Agent
 from rlopt.envs.spec import EnvSpec
+from rlopt.logs.run_folder import to_json
 from rlopt.report import statistics
 from rlopt.training.evaluation import Episode, Evaluator, sampling_policy
 
@@ -24,7 +25,8 @@ def reward_recovery(agent: Agent, spec: EnvSpec, episodes: int = 5, envs: int | 
     """Learned reward against true reward on fresh episodes of the sampling policy, by seed and on average.
 
     Returns:
-        `pearson` and `standardized_error`, the seeds' means, and both `..._per_seed`.
+        `pearson` and `standardized_error`, the seeds' means, and both `..._per_seed`. A seed has None where one of the two
+        rewards is the same at all steps; the means are None where a seed is.
     """
     evaluator = Evaluator(
         spec,
@@ -40,14 +42,10 @@ def reward_recovery(agent: Agent, spec: EnvSpec, episodes: int = 5, envs: int | 
         (learned_rewards(agent, index, recorded), np.concatenate([episode.reward for episode in recorded]))
         for index, recorded in enumerate(by_seed)
     ]
-    pearson = [statistics.pearson(*pair) for pair in pairs]
-    error = [statistics.standardized_error(*pair) for pair in pairs]
-    return {
-        "pearson": float(np.mean(pearson)),
-        "standardized_error": float(np.mean(error)),
-        "pearson_per_seed": pearson,
-        "standardized_error_per_seed": error,
-    }
+    measures = {"pearson": statistics.pearson, "standardized_error": statistics.standardized_error}
+    per_seed = {name: [measure(*pair) for pair in pairs] for name, measure in measures.items()}
+    means = {name: float(np.mean(values)) for name, values in per_seed.items()}
+    return to_json({**means, **{f"{name}_per_seed": values for name, values in per_seed.items()}})  # NaN becomes None
 
 
 def learned_rewards(agent: Any, index: int, recorded: Sequence[Episode]) -> np.ndarray:

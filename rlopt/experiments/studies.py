@@ -1,7 +1,8 @@
 """How many demonstrations are enough? Score against their number, all cells of a method in one stacked update."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,25 +11,28 @@ import torch
 from tensordict import TensorDict
 from torch import Tensor
 
-from rlopt.agents import get_method
+from rlopt.agents import Method, get_method
 from rlopt.checked import require_positive
-from rlopt.config import RunOptions, Selection
+from rlopt.config import LoopConfig, RunOptions, Selection
 from rlopt.envs.spec import EnvSpec, as_spec
+from rlopt.experiments.budget import check_whole_episode
 from rlopt.experiments.run import (
     Settings,
-    check_whole_episode,
     configure_methods,
     final_evaluation,
     train,
     training_run,
 )
+from rlopt.experiments.stage_cache import StageCache
 from rlopt.imitation.expert_buffer import ExpertReplayBuffer
 from rlopt.imitation.readers import environment_of, prepare_demonstrations
-from rlopt.logs.files import check_writable, write_text_atomically
+from rlopt.logs.files import check_writable, tell_how_to_go_on, write_text_atomically
+from rlopt.logs.lock import only_process_in
 from rlopt.logs.run_folder import to_json
-from rlopt.report.results import score_summary
+from rlopt.report.results import score_summary, success_summary
 from rlopt.report.study_plots import study_figure
 from rlopt.training.devices import choose_device
+from rlopt.training.memory import check_memory
 
 
 class GroupedExperts:
@@ -55,6 +59,15 @@ class GroupedExperts:
         """Packed expert batches `[U, S, B, D]`, seed-major by group."""
         self._check(num_seeds)
         return torch.cat([b.sample_packed(num_updates, self.group_size, batch_size) for b in self.buffers], dim=1)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What samples are drawn from, by group."""
+        return {str(i): buffer.state_dict() for i, buffer in enumerate(self.buffers)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` returned."""
+        for i, buffer in enumerate(self.buffers):
+            buffer.load_state_dict(state[str(i)])
 
     def _check(self, num_seeds: int) -> None:
         if num_seeds != len(self.buffers) * self.group_size:
@@ -83,6 +96,8 @@ def study_demonstrations(
     options: RunOptions = RunOptions(),  # noqa: B008  (frozen)
 ) -> dict[str, Any]:
     """Score against the number of demonstrations; each method's cells train in one stacked update.
+
+    Finished methods are kept, so it can go on.
 
     Args:
         expert_data: at least `max(counts)` demonstrations, in anything that `load_demonstrations` reads.
@@ -124,45 +139,53 @@ def study_demonstrations(
         agent_settings,
         training_settings,
         lambda method: frames if method.online else bc_epochs,
+        from_states=not whole.action_size,
         seed=seed,
         num_seeds=total,
     )
+    for config, training in configs.values():
+        check_memory(config, training, spec.sizes, device)
     check_writable(directory)
-    buffers = [ExpertReplayBuffer(cell, device=device, seed=seed + i) for i, cell in enumerate(cells)]
-    experts = GroupedExperts(buffers, num_seeds)
+    with tell_how_to_go_on(lambda: "start the same command again, which goes on"), only_process_in(directory):
+        digests = [cell.digest for cell in cells]
+        shared = {"counts": list(counts), "num_seeds": num_seeds, "demonstrations_sha256": digests}
+        cache = StageCache(directory / "demonstrations.pt", shared)
 
-    digests = [cell.digest for cell in cells]
-    scores: dict[str, Any] = {}
-    for method in chosen:
-        config, training = configs[method.name]
-        agent = method.agent(config, *spec.sizes, num_seeds=total, seed=seed, device=device)
-        record = {
-            "device": str(device),
-            "counts": counts,
-            "demonstrations_sha256": digests,
-            "agent": config,
-            "training": training,
+        def study(method: Method, config: Any, training: LoopConfig) -> dict[str, Any]:
+            buffers = [ExpertReplayBuffer(cell, device=device, seed=seed + i) for i, cell in enumerate(cells)]
+            agent = method.agent(config, *spec.sizes, num_seeds=total, seed=seed, device=device)
+            record = {"device": str(device), **shared, "agent": config, "training": training}
+            length = frames if method.online else bc_epochs
+            with training_run(method, spec, record, length, options, "auto") as (log, checkpoints):
+                train(agent, spec, training, GroupedExperts(buffers, num_seeds), log, **checkpoints)
+                final = final_evaluation(agent, spec, training)
+            groups = np.split(np.arange(total), len(counts))  # the seeds of each count
+            cells_of_method = [
+                score_summary(final.returns[group].mean(1), data)
+                | success_summary(None if final.successes is None else final.successes[group])
+                for group in groups
+            ]
+            return {"scores": cells_of_method}
+
+        scores = {
+            method.name: cache.get_or_run(method.name, partial(study, method, *config), config)["scores"]
+            for method, config in ((method, configs[method.name]) for method in chosen)
         }
-        length = frames if method.online else bc_epochs
-        with training_run(method, spec, record, length, options) as (log, _):
-            train(agent, spec, training, experts, log)
-            returns = final_evaluation(agent, spec, training)
-        scores[method.name] = [score_summary(group.mean(1), data) for group in np.split(returns, len(counts))]
-
-    results: dict[str, Any] = {
-        **{"env": spec.env_id, "counts": list(counts), "num_seeds": num_seeds, "subsample": subsample, "noise": noise},
-        **{"expert_return": data.expert_return, "random_return": data.random_return, "frames": frames},
-        "demonstrations_sha256": digests,
-        "methods": scores,
-        "settings": {name: {"agent": agent, "training": training} for name, (agent, training) in configs.items()},
-    }
-    write_text_atomically(directory / "demonstrations.json", json.dumps(to_json(results), indent=2) + "\n")
-    study_figure(
-        scores,
-        [str(count) for count in counts],
-        title=f"{spec.name}: {num_seeds} seeds per point",
-        x_label="Demonstrations" if subsample == 1 else f"Demonstrations, every {subsample}th transition",
-        path=directory / "demonstrations.png",
-        scored=data.expert_return is not None,
-    )
+        results: dict[str, Any] = {
+            **{"env": spec.env_id, "counts": list(counts), "num_seeds": num_seeds},
+            **{"subsample": subsample, "noise": noise, "frames": frames},
+            **{"expert_return": data.expert_return, "random_return": data.random_return},
+            "demonstrations_sha256": digests,
+            "methods": scores,
+            "settings": {name: {"agent": agent, "training": training} for name, (agent, training) in configs.items()},
+        }
+        write_text_atomically(directory / "demonstrations.json", json.dumps(to_json(results), indent=2) + "\n")
+        study_figure(
+            scores,
+            [str(count) for count in counts],
+            title=f"{spec.name}: {num_seeds} seeds per point",
+            x_label="Demonstrations" if subsample == 1 else f"Demonstrations, every {subsample}th transition",
+            path=directory / "demonstrations.png",
+            scored=data.expert_return is not None,
+        )
     return results

@@ -65,16 +65,17 @@ def split_episodes(arrays: Mapping[str, Any]) -> list[dict[str, Any]]:
         UserError: nothing says where episodes end, or what does disagrees with the arrays.
     """
     parts = {part: value for part in NAMES if (value := find(arrays, part)) is not None}
-    if "actions" not in parts or "observations" not in parts:
-        raise UserError(f"'observations' and 'actions' are needed; there are {', '.join(map(str, arrays)) or 'none'}.")
+    if "observations" not in parts:
+        raise UserError(f"'observations' are needed; there are {', '.join(map(str, arrays)) or 'none'}.")
     if isinstance(parts["observations"], Mapping):
         raise UserError("Observations are a dict: give a list of episodes, each with a dict of arrays [T + 1, ...].")
     parts = {part: np.asarray(value) for part, value in parts.items()}
     lengths = arrays.get("episode_lengths")
     lengths = None if lengths is None else np.asarray(lengths).reshape(-1)
-    if parts["actions"].ndim == 3:
+    if parts["observations"].ndim == 3:
         return _padded(parts, lengths, arrays.get("mask"))
-    n, num_observations = len(parts["actions"]), len(parts["observations"])
+    num_observations = len(parts["observations"])
+    n = int(lengths.sum()) if lengths is not None and "actions" not in parts else _count_steps(parts, 0)
     if lengths is None and num_observations == n + 1:
         return [parts]
     if lengths is None:
@@ -88,7 +89,7 @@ def split_episodes(arrays: Mapping[str, Any]) -> list[dict[str, Any]]:
         ends = np.flatnonzero(np.any(flags, axis=0)) + 1
         lengths = np.diff(ends if len(ends) and ends[-1] == n else [*ends, n], prepend=0)
     if lengths.sum() != n or (lengths < 1).any():
-        raise UserError(f"'episode_lengths' must be positive and sum to {n} actions, found {int(lengths.sum())}.")
+        raise UserError(f"'episode_lengths' must be positive and sum to {n} steps, found {int(lengths.sum())}.")
     with_last = num_observations == n + len(lengths)
     episodes = []
     for i, (length, end) in enumerate(zip(lengths, lengths.cumsum(), strict=True)):
@@ -100,13 +101,22 @@ def split_episodes(arrays: Mapping[str, Any]) -> list[dict[str, Any]]:
     return episodes
 
 
+def _count_steps(parts: Mapping[str, np.ndarray], axis: int) -> int:
+    """How many rows along an axis are steps: as many as actions or, without them, as what else has one row a step."""
+    for part in ("actions", "next_observations", "rewards", "terminations", "truncations", "ends"):
+        if part in parts and parts[part].ndim > axis and parts[part].shape[axis] > 1:
+            return parts[part].shape[axis]
+    return parts["observations"].shape[axis] - 1
+
+
 def _padded(parts: dict[str, np.ndarray], lengths: np.ndarray | None, mask: Any) -> list[dict[str, Any]]:
-    count, steps = parts["actions"].shape[:2]
+    count, steps = len(parts["observations"]), _count_steps(parts, 1)
     if lengths is None and mask is not None:
         lengths = np.asarray(mask).reshape(count, steps).astype(bool).sum(1)
     extra = parts["observations"].shape[1] - steps
     if lengths is None:  # zero rows after an episode's end, as OpenAI's baselines store them
-        lengths = np.maximum(_filled(parts["actions"]), _filled(parts["observations"]) - extra)
+        lengths = _filled(parts["observations"]) - extra
+        lengths = np.maximum(_filled(parts["actions"]), lengths) if "actions" in parts else lengths
     return [
         {
             part: value[i, : length + (extra if part == "observations" else 0)] if value.ndim > 1 else value[i]

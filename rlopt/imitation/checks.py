@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,28 +16,41 @@ ROUNDING = 1e-5
 """Relative difference that counts as rounding: recordings come in float32, float64 and text."""
 
 
-def validate_transitions(transitions: Mapping[str, Tensor]) -> None:
+def validate_transitions(transitions: Mapping[str, Tensor], episode_lengths: Sequence[int] = ()) -> None:
     """Check shapes and values: `observation`, `next_observation` `[N, O]`, `action` `[N, A]`, any other key `[N]`.
 
+    A is 0 where actions were not recorded.
+
     Raises:
-        UserError: a wrong shape (the key, expected and found), NaN or infinity (the key and how many), or no data.
+        UserError: a wrong shape (the key, expected and found), NaN or infinity (the key, how many and, with `episode_lengths`,
+            where the first one is), or no data.
     """
     for key in ("observation", "action"):
         if transitions[key].ndim != 2:
             raise UserError(f"'{key}' must have shape [transitions, size], found {list(transitions[key].shape)}.")
     (n, observation_size), action_size = transitions["observation"].shape, transitions["action"].shape[1]
-    if 0 in (n, observation_size, action_size):
-        raise UserError(f"There is no data: {n} transitions of {observation_size} observations, {action_size} actions.")
+    if 0 in (n, observation_size):
+        raise UserError(f"There is no data: {n} transitions of {observation_size} observations.")
     sizes = {"observation": [observation_size], "next_observation": [observation_size], "action": [action_size]}
     for key, value in transitions.items():
         expected, found = [n, *sizes.get(key, [])], list(value.shape)
         if found != expected:
             raise UserError(f"'{key}' must have shape {expected} to go with 'observation', found {found}.")
-        bad = value.numel() - int(value.isfinite().sum())
-        if bad:
+        bad = ~value.isfinite()
+        if bad.any():
+            first = int(bad.reshape(n, -1).any(1).nonzero()[0])
+            where = f" (first in {place(first, episode_lengths)})" if sum(episode_lengths) == n else ""
             raise UserError(
-                f"'{key}' holds NaN or infinity in {bad} of {value.numel()} values: remove those transitions."
+                f"'{key}' holds NaN or infinity in {int(bad.sum())} of {bad.numel()} values{where}: remove those transitions."
             )
+
+
+def place(row: int, episode_lengths: Sequence[int]) -> str:
+    """Episode and step of a row, counted from 0."""
+    episode = 0
+    while row >= episode_lengths[episode]:
+        row, episode = row - episode_lengths[episode], episode + 1
+    return f"episode {episode}, step {row}"
 
 
 def actions_out_of_range(action: Tensor) -> str | None:
@@ -66,12 +80,8 @@ def check_boundaries(
     last[torch.as_tensor(episode_lengths).cumsum(0) - 1] = True
 
     def refuse(bad: Tensor, message: str) -> None:
-        if not bad.any():
-            return
-        row, episode = int(bad.nonzero()[0]), 0
-        while row >= episode_lengths[episode]:
-            row, episode = row - episode_lengths[episode], episode + 1
-        raise UserError(f"Episode {episode}, step {row}: {message}")
+        if bad.any():
+            raise UserError(f"{place(int(bad.nonzero()[0]), episode_lengths).capitalize()}: {message}")
 
     refuse(
         ended & ~last,
@@ -119,6 +129,13 @@ def storable(kwargs: Mapping[str, Any]) -> dict[str, Any]:
         except UserError as error:
             logging.getLogger("rlopt").warning(f"{error} It is left out; give it again with the environment.")
     return kept
+
+
+def check_no_actions(keys: Iterable[Any]) -> None:
+    """Raise UserError if a recording without 'action' has a key that looks like it: states alone must be meant."""
+    names = [key if isinstance(key, str) else ".".join(map(str, key)) for key in keys]
+    if like := [name for name in names if re.search(r"(^|[_.])(act|acs|control|ctrl)", name.lower())]:
+        raise UserError(f"'action' is missing, but {', '.join(like)} looks like it: rename it, or leave it out.")
 
 
 def unread_flags(keys: Iterable[Any], known: Collection[Any]) -> list[str]:

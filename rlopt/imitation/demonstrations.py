@@ -7,7 +7,7 @@
      "transitions": {"observation", "action", "next_observation", "reward", "terminated", "truncated"}}
 
 Both returns may be None, or missing: not recorded. Keys that are there only where they say something: "env_kwargs"
-(a dict), "max_episode_steps" (an int) and "subsampled" (True).
+(a dict), "max_episode_steps" (an int) and "subsampled" (True). Without recorded actions, "action" and its bounds have size 0.
 
 Shape letters: `N` transitions, `M` episodes, `O` observation, `A` action.
 """
@@ -25,11 +25,13 @@ from torch import Tensor
 
 from rlopt.errors import UserError
 from rlopt.imitation.checks import actions_out_of_range, check_boundaries, plain, validate_transitions
+from rlopt.states import is_exactly
 
 FORMAT = "rlopt-demonstrations"
 VERSION = 1
 COLLECT = "scripts/01_collect_expert_data.py"
 TRANSITION_KEYS = ("observation", "action", "next_observation", "reward", "terminated", "truncated")
+_DTYPES = {"terminated": torch.bool, "truncated": torch.bool, "episode_lengths": torch.int64}
 _RETURNS = ("expert_return", "random_return")
 _OPTIONAL: dict[str, type] = {"env_kwargs": dict, "max_episode_steps": int, "subsampled": bool}
 
@@ -46,7 +48,8 @@ class Demonstrations:
 
     env_id: str
     observation: Tensor  # [N, O] float32
-    action: Tensor  # [N, A] float32 in [-1, 1]; in the environment's units low + (a + 1) / 2 * (high - low)
+    # [N, A] float32 in [-1, 1]; in the environment's units low + (a + 1) / 2 * (high - low). A is 0 where none were recorded
+    action: Tensor
     next_observation: Tensor  # [N, O] float32; at an episode's end its true last observation, not a reset one
     reward: Tensor  # [N] float32, the environment's, or 0 where it was not recorded; no learner reads it
     terminated: Tensor  # [N] bool, a final state of the task
@@ -62,11 +65,10 @@ class Demonstrations:
 
     def __post_init__(self) -> None:
         """Cast, then check."""
-        dtypes = {"terminated": torch.bool, "truncated": torch.bool, "episode_lengths": torch.int64}
         for key in (*TRANSITION_KEYS, "episode_lengths", "action_low", "action_high"):
-            value = torch.as_tensor(getattr(self, key)).detach().to("cpu", dtypes.get(key, torch.float32))
+            value = torch.as_tensor(getattr(self, key)).detach().to("cpu", _DTYPES.get(key, torch.float32))
             object.__setattr__(self, key, value)  # the way into a frozen dataclass while it is made
-        validate_transitions(self.transitions)
+        validate_transitions(self.transitions, self.episode_lengths.flatten().tolist())
         if (complaint := actions_out_of_range(self.action)) is not None:
             raise UserError(complaint)
         low, high, lengths = self.action_low, self.action_high, self.episode_lengths
@@ -102,7 +104,7 @@ class Demonstrations:
 
     @property
     def action_size(self) -> int:
-        """A."""
+        """A; 0 where actions were not recorded."""
         return self.action.shape[1]
 
     @property
@@ -166,8 +168,10 @@ class Demonstrations:
         Nothing else changes: the states that follow are still those of the clean actions.
 
         Raises:
-            UserError: `std` is negative or not finite.
+            UserError: `std` is negative or not finite, or there are no actions.
         """
+        if not self.action_size:
+            raise UserError("The demonstrations have no actions to which noise could be added.")
         if not 0 <= std < math.inf:
             raise UserError(f"The deviation of the action noise must be 0 or more, found {std}.")
         noise = torch.randn(self.action.shape, generator=torch.Generator().manual_seed(seed))
@@ -194,13 +198,17 @@ class Demonstrations:
         """The inverse of `to_dict`.
 
         Raises:
-            UserError: another format or version, a missing key (its name), or an invalid value.
+            UserError: another format or version, a missing key (its name), another dtype, or an invalid value.
         """
-        if not isinstance(state, dict) or state.get("format") != FORMAT:
+        if not isinstance(state, dict) or not is_exactly(state.get("format"), FORMAT):
             raise UserError(f"This is not a file of demonstrations: {COLLECT} writes one.")
-        if state.get("version") != VERSION:
+        if not is_exactly(state.get("version"), VERSION):
             raise UserError(f"Version {state.get('version')} of the format is unknown: this rlopt reads {VERSION}.")
         spec, transitions = _require(state, "spec", dict), _require(state, "transitions", dict)
+        for key, value in {**transitions, "episode_lengths": state.get("episode_lengths"), **spec}.items():
+            dtype = _DTYPES.get(key, torch.float32)
+            if isinstance(value, Tensor) and value.dtype != dtype:
+                raise UserError(f"'{key}' must be {dtype}, found {value.dtype}: write the file again with {COLLECT}.")
         demonstrations = cls(
             env_id=_require(state, "env_id", str),
             **{key: _require(transitions, key, Tensor) for key in TRANSITION_KEYS},

@@ -16,7 +16,7 @@ import torch
 
 from rlopt.envs.spec import EnvSpec, as_spec
 from rlopt.errors import UserError
-from rlopt.imitation.checks import ROUNDING, storable, unread_flags
+from rlopt.imitation.checks import ROUNDING, check_no_actions, storable, unread_flags
 from rlopt.imitation.demonstrations import Demonstrations
 
 NAMES = {
@@ -63,7 +63,8 @@ def from_episodes(
         episodes: dicts of arrays, under the names of `NAMES`:
             `observations` `[T + 1, O]` or, with `next_observations` `[T, O]`, `[T, O]`; without them the last step, whose
             next observation nobody knows, is left out. Matrices are flattened, dicts joined as the environment's space says.
-            `actions` `[T, A]` in the environment's units.
+            `actions` `[T, A]` in the environment's units; if no episode has any, the demonstrations are of states alone, with
+            A = 0.
             `rewards` `[T]`, if recorded.
             `terminated`, `truncated`: how it ended, a bool each or flags `[T]`. An episode that does not say is taken for
             truncated if it has as many steps as the time limit, else for terminated.
@@ -92,6 +93,9 @@ def from_episodes(
             f"{inferred} of {len(read)} episodes do not say how they ended: {inferred - ends} that reach the time limit are "
             f"taken for cut off, {ends} for terminated. Give 'terminated' and 'truncated' to be sure."
         )
+    unacted = sum(not steps.action.shape[1] for steps in read)
+    if unacted not in (0, len(read)):
+        raise UserError(f"{unacted} of {len(read)} episodes have no actions: give all of them, or none.")
     totals = [steps.total for steps in read]
     if expert_return is None and None not in totals:
         expert_return = float(np.mean(totals))  # type: ignore[arg-type]
@@ -113,8 +117,8 @@ def from_episodes(
         terminated=flags_at_ends([steps.terminated for steps in read]),
         truncated=flags_at_ends([steps.truncated for steps in read]),
         episode_lengths=lengths,
-        action_low=torch.from_numpy(spec.action_low),
-        action_high=torch.from_numpy(spec.action_high),
+        action_low=torch.from_numpy(spec.action_low)[: 0 if unacted else None],
+        action_high=torch.from_numpy(spec.action_high)[: 0 if unacted else None],
         expert_return=expert_return,
         random_return=random_return,
         env_kwargs=storable(spec.kwargs),
@@ -143,21 +147,26 @@ def _read(number: int, episode: Mapping[str, Any], spec: EnvSpec) -> _Steps:
     if not isinstance(episode, Mapping):
         raise UserError(f"{where}a {type(episode).__name__} is not a dict of arrays.")
     parts = {part: find(episode, part) for part in NAMES}
-    for part in ("observations", "actions"):
-        if parts[part] is None:
-            raise UserError(f"{where}{part!r} is missing; there are {', '.join(map(str, episode)) or 'no keys'}.")
-    action = _array(parts["actions"], f"{where}'actions'")
-    action, steps = action.reshape(len(action), -1), len(action)
+    if parts["observations"] is None:
+        raise UserError(f"{where}'observations' is missing; there are {', '.join(map(str, episode)) or 'no keys'}.")
     observation = _vectors(parts["observations"], spec, f"{where}'observations'")
-    if action.shape[1] != spec.action_size:
-        raise UserError(f"{where}actions of size {action.shape[1]}, but {spec.env_id} has {spec.action_size}.")
     following = parts["next_observations"]
     following = None if following is None else _vectors(following, spec, f"{where}'next_observations'")
     reward = None if parts["rewards"] is None else _array(parts["rewards"], f"{where}'rewards'").reshape(-1)
+    if parts["actions"] is None:
+        check_no_actions(episode)
+        counted = next(part for part in (following, reward, observation[1:]) if part is not None)
+        action, what = np.empty((len(counted), 0)), "steps"
+    else:
+        action, what = _array(parts["actions"], f"{where}'actions'"), "actions"
+        action = action.reshape(len(action), -1)
+        if action.shape[1] != spec.action_size:
+            raise UserError(f"{where}actions of size {action.shape[1]}, but {spec.env_id} has {spec.action_size}.")
+    steps = len(action)
     if not steps or len(observation) not in (steps, steps + 1) or (following is not None and len(following) != steps):
-        raise UserError(f"{where}{len(observation)} observations and {steps} actions: give one observation more.")
+        raise UserError(f"{where}{len(observation)} observations and {steps} {what}: give one observation more.")
     if reward is not None and len(reward) != steps:
-        raise UserError(f"{where}{len(reward)} rewards and {steps} actions: give as many.")
+        raise UserError(f"{where}{len(reward)} rewards and {steps} {what}: give as many.")
     terminated, truncated, inferred = _end(parts, steps, spec.max_episode_steps, where)
     total = None if reward is None else float(reward.sum(dtype=np.float64))
     dropped = False
@@ -232,6 +241,8 @@ def _join(value: Any, space: Any, where: str) -> np.ndarray:
 def _scaled(actions: list[np.ndarray], spec: EnvSpec, already: bool) -> list[np.ndarray]:
     """Actions in [-1, 1], checked against the bounds of their unit."""
     everything = np.concatenate(actions).astype(np.float64)
+    if not everything.size:
+        return actions
     low, high = (bound.astype(np.float64) for bound in (spec.action_low, spec.action_high))
     own = bool(np.allclose(low, -1) and np.allclose(high, 1))
     largest = np.abs(everything).max()

@@ -19,6 +19,7 @@ from rlopt.imitation.checks import actions_out_of_range
 from rlopt.imitation.demonstrations import Demonstrations
 from rlopt.imitation.readers import READERS, load_demonstrations
 from rlopt.imitation.tensors import read_transitions
+from rlopt.states import set_generator
 from rlopt.transition import Transition
 
 STATISTICS_SAMPLE = 10_000  # transitions
@@ -39,10 +40,10 @@ class ExpertReplayBuffer:
             (ImitationLearningTools' `ExpertReplayManager` does when its assignment changes);
             a TorchRL `ReplayBuffer`;
             `Demonstrations`, or anything that `load_demonstrations` reads: a path, a name, a list of episodes, ...;
-            a dict or TensorDict of tensors `[..., O]`, `[..., A]`: `observation`, `action`, `("next", "observation")`
-            (or `next_observation`) and, if there is any, `("next", "terminated")` (or `terminated` beside
-            `next_observation`; `terminations` and `terminals` are read, too). `mask`, or `("collector", "mask")`, is False
-            where a row is padding;
+            a dict or TensorDict of tensors `[..., O]`, `[..., A]`: `observation`, `action` (if recorded),
+            `("next", "observation")` (or `next_observation`) and, if there is any, `("next", "terminated")` (or `terminated`
+            beside `next_observation`; `terminations` and `terminals` are read, too). `mask`, or `("collector", "mask")`, is
+            False where a row is padding;
             any object with `sample()`, with or without a batch size, that returns the like.
         env: where the demonstrations were recorded, for a format that does not say so.
         device: where samples go.
@@ -103,7 +104,7 @@ class ExpertReplayBuffer:
 
     @property
     def action_size(self) -> int:
-        """A; likewise."""
+        """A; likewise. 0: there are no actions."""
         return self._known_sizes()[1]
 
     def sample(self, batch_size: int | None = None) -> TensorDict:
@@ -137,14 +138,22 @@ class ExpertReplayBuffer:
         Of all transitions in memory, else of a sample of 10,000. A constant coordinate has deviation 0.
         """
         rows = self._draw(STATISTICS_SAMPLE) if self._rows is None else self._rows
-        parts = Transition.unpack(rows, *self._known_sizes())
+        parts = Transition.unpack(rows, self.observation_size)
         # float64: a mean of millions of float32 values would lose digits
         values = torch.cat([parts.observation, parts.next_observation]).double()
         return values.mean(dim=0).float(), values.std(dim=0, correction=0).float()
 
+    def state_dict(self) -> dict[str, Any]:
+        """What a sample is drawn from; a source that samples by itself keeps that to itself."""
+        return {"generator": self.generator.get_state()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` returned."""
+        set_generator(self.generator, state["generator"])
+
     def _tensordict(self, packed: Tensor) -> TensorDict:
         """Packed rows `[..., D]` under TorchRL's key names."""
-        parts = Transition.unpack(packed, *self._known_sizes())
+        parts = Transition.unpack(packed, self.observation_size)
         data = {
             "observation": parts.observation,
             "action": parts.action,

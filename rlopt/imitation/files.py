@@ -1,11 +1,16 @@
 """`expert_buffer.pt` and what lies beside it."""
 
+import itertools
+import logging
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rlopt.errors import UserError
+from rlopt.errors import CannotWrite, UserError
 from rlopt.imitation.demonstrations import COLLECT, Demonstrations
-from rlopt.logs.files import load_safely, save_atomically, write_text_atomically
+from rlopt.logs.files import check_writable, load_safely, save_atomically, write_text_atomically
+from rlopt.logs.lock import WAIT_SECONDS, only_process_in
 
 _README = """\
 Expert demonstrations for {env_id}, written by rlopt.
@@ -35,28 +40,66 @@ or, without rlopt:
 """
 
 
-def save_demonstrations(demonstrations: Demonstrations, directory: str | Path) -> Path:
+def save_demonstrations(
+    demonstrations: Demonstrations, directory: str | Path, say: Callable[[str], None] | None = None
+) -> Path:
     """Write `expert_buffer.pt`, `metadata.pt` and `README.txt` into `directory`, each whole or not at all.
 
-    `metadata.pt` holds the same dict without `"transitions"` and with `"num_episodes"`, `"num_transitions"`.
+    `metadata.pt` holds the same dict without `"transitions"` and with `"num_episodes"`, `"num_transitions"`. Other
+    demonstrations that are there are kept, as `expert_buffer.1.pt` and so on; `say` is told (None: a warning is logged).
 
     Returns:
         The path of `expert_buffer.pt`.
 
     Raises:
-        UserError: the folder cannot be written to.
+        UserError: the folder cannot be written to, or another process writes to it for a minute.
     """
     directory = Path(directory)
+    say = say or logging.getLogger("rlopt").warning
     state = demonstrations.to_dict()
     metadata = {key: value for key, value in state.items() if key != "transitions"}
     metadata |= {"num_episodes": demonstrations.num_episodes, "num_transitions": len(demonstrations)}
     words: dict[str, Any] = {key: state["spec"][key].tolist() for key in ("action_low", "action_high")}
     for key in ("expert_return", "random_return"):
         words[key] = "not recorded" if state[key] is None else f"{state[key]:.2f}"
-    save_atomically(directory / "expert_buffer.pt", state)
-    save_atomically(directory / "metadata.pt", metadata)
-    write_text_atomically(directory / "README.txt", _README.format_map(metadata | state["spec"] | words))
-    return directory / "expert_buffer.pt"
+    path = directory / "expert_buffer.pt"
+    check_writable(directory)
+    with only_process_in(directory, wait=WAIT_SECONDS):
+        if path.is_file() and _digest(path) != demonstrations.digest:
+            say(f"Other demonstrations were in {path}; they are kept as {_keep(path)}.")
+        save_atomically(path, state)
+        save_atomically(directory / "metadata.pt", metadata)
+        write_text_atomically(directory / "README.txt", _README.format_map(metadata | state["spec"] | words))
+    return path
+
+
+def find_demonstrations(path: Path, digest: str) -> Path | None:
+    """The file with this digest: `path` or, where other demonstrations took its place, the one that was kept of it."""
+    kept = path.parent.glob(f"{path.stem}.*{path.suffix}")
+    return next((file for file in (path, *sorted(kept)) if file.is_file() and _digest(file) == digest), None)
+
+
+def _digest(path: Path) -> str | None:
+    """The digest of demonstrations in a file; None if it cannot be read."""
+    try:
+        return read_expert_buffer(path).digest
+    except UserError:
+        return None
+
+
+def _keep(path: Path) -> Path:
+    """Give a file a second name, the first that is free."""
+    kept = (path.with_suffix(f".{number}{path.suffix}") for number in itertools.count(1))
+    backup = next(file for file in kept if not file.exists() or os.path.samefile(file, path))
+    try:
+        if not backup.exists():
+            os.link(path, backup)
+    except OSError:  # a file system without second names: the file gets another one
+        try:
+            os.replace(path, backup)
+        except OSError as error:
+            raise CannotWrite(backup, error) from error
+    return backup
 
 
 def read_expert_buffer(path: str | Path) -> Demonstrations:

@@ -32,13 +32,15 @@ def to_minari(demonstrations: Demonstrations, dataset_id: str) -> Any:
         dataset_id: for example `"pendulum/expert-v0"`.
 
     Raises:
-        UserError: no Minari, an id that is malformed or taken, or episodes with gaps (after `subsample`).
+        UserError: no Minari, an id that is malformed or taken, episodes with gaps (after `subsample`), or no actions.
     """
     minari = library("minari", "minari")
     from minari.data_collector.episode_buffer import EpisodeBuffer
 
     if not re.fullmatch(r"[-\w/]+-v\d+", dataset_id):
         raise UserError(f"The Minari id '{dataset_id}' must end in a version, for example pendulum/expert-v0.")
+    if not demonstrations.action_size:
+        raise UserError("Minari stores actions, and these demonstrations have none.")
     d, lengths = demonstrations, demonstrations.episode_lengths.tolist()
     action = (d.action_low + (d.action + 1) / 2 * (d.action_high - d.action_low)).clamp(d.action_low, d.action_high)
     episodes = []

@@ -2,8 +2,9 @@
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -82,7 +83,8 @@ def load_demonstrations(
         env_id, (observation_size, action_size) = spec.env_id, spec.sizes
     if env_id not in (None, data.env_id) and (observation_size is None or action_size is None):
         observation_size, action_size = env_spec(str(env_id)).sizes
-    if observation_size not in (None, data.observation_size) or action_size not in (None, data.action_size):
+    actions_fit = action_size in (None, data.action_size) or not data.action_size
+    if observation_size not in (None, data.observation_size) or not actions_fit:
         raise UserError(
             f"Expert buffer {name} is from {data.env_id} (observation [{data.observation_size}], action "
             f"[{data.action_size}]), but {env_id or 'the environment'} has observation [{observation_size}], action "
@@ -108,19 +110,33 @@ def prepare_demonstrations(
     spec = None if env is None else as_spec(env)
     data = load_demonstrations(source, env=spec)
     spec = environment_of(data) if spec is None else spec
-    if (data.observation_size, data.action_size) != spec.sizes:
+    if (data.observation_size, data.action_size or spec.action_size) != spec.sizes:
         raise UserError(
             f"Expert buffer {source_name(source)} says that it is from {data.env_id}, but has observation "
             f"[{data.observation_size}], action [{data.action_size}], and the environment [{spec.observation_size}], "
             f"[{spec.action_size}]."
         )
+    if data.env_id == spec.env_id and dict(data.env_kwargs) != dict(spec.kwargs):
+        logging.getLogger("rlopt").warning(
+            f"The demonstrations are of {spec.env_id} with {_worded(data.env_kwargs)}, the environment has "
+            f"{_worded(spec.kwargs)}."
+        )
     data = in_bounds_of(data, spec)
     if data.random_return is None:
-        data = replace(data, random_return=float(evaluate(random_policy(spec.action_size), spec).mean()))
+        data = replace(data, random_return=_random_return(spec))
     if selection.demos is not None or selection.skip_demos:
         data = data.first(selection.demos, selection.skip_demos)
     data = data if selection.subsample == 1 else data.subsample(selection.subsample)
     return data if selection.noise == 0 else data.with_action_noise(selection.noise, seed=0)
+
+
+def _worded(kwargs: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in kwargs.items()) or "no arguments"
+
+
+@lru_cache(maxsize=4)  # several stages of a comparison ask
+def _random_return(spec: EnvSpec) -> float:
+    return float(evaluate(random_policy(spec.action_size), spec).mean())
 
 
 def in_bounds_of(data: Demonstrations, spec: EnvSpec) -> Demonstrations:
@@ -129,6 +145,8 @@ def in_bounds_of(data: Demonstrations, spec: EnvSpec) -> Demonstrations:
     Raises:
         UserError: the environment is theirs, so that one of the bounds is wrong, or it has no such actions.
     """
+    if not data.action_size:
+        return data
     old = data.action_low.double(), data.action_high.double()
     new = torch.from_numpy(spec.action_low).double(), torch.from_numpy(spec.action_high).double()
     if all(np.allclose(a, b, rtol=1e-5, atol=1e-6) for a, b in zip(old, new, strict=True)):

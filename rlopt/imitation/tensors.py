@@ -11,7 +11,7 @@ from tensordict import is_tensor_collection
 from torch import Tensor
 
 from rlopt.errors import UserError
-from rlopt.imitation.checks import unread_flags, validate_transitions
+from rlopt.imitation.checks import check_no_actions, unread_flags, validate_transitions
 from rlopt.imitation.episodes import NAMES
 
 Key = str | tuple[str, str]
@@ -26,6 +26,8 @@ MASK_KEYS: tuple[Key, ...] = ("mask", ("collector", "mask"))
 
 def read_transitions(batch: Any) -> tuple[dict[str, Tensor], str | None]:
     """Observation, action, next observation and terminated, flat, without padding and checked.
+
+    Without recorded actions `action` has size 0.
 
     Returns:
         The tensors, and a sentence that names what may be terminations and is not read as such, or None.
@@ -42,6 +44,9 @@ def read_transitions(batch: Any) -> tuple[dict[str, Tensor], str | None]:
         value = next((found for key in keys if (found := _get(batch, key)) is not None), None)
         if value is None and name == "mask":
             continue
+        if value is None and name == "action":
+            check_no_actions(_all_keys(batch))
+            value = torch.empty(*rows["observation"].shape[:-1], 0)  # states alone
         if value is None and name == "terminated":
             value, complaint = torch.zeros(rows["observation"].shape[:-1]), _unread_ends(batch)
         if not isinstance(value, (Tensor, np.ndarray)):
@@ -56,7 +61,7 @@ def read_transitions(batch: Any) -> tuple[dict[str, Tensor], str | None]:
 
 def _unread_ends(batch: Any) -> str | None:
     """A sentence that names what may be the ends of episodes and is not read as terminations, or None."""
-    keys = batch.keys(True, True) if is_tensor_collection(batch) else _keys(batch)
+    keys = _all_keys(batch)
     cut = {*NAMES["truncations"], *(("next", name) for name in NAMES["truncations"])}
     flags = unread_flags(keys, cut)
     return (
@@ -67,7 +72,10 @@ def _unread_ends(batch: Any) -> str | None:
     )
 
 
-def _keys(batch: Mapping[Any, Any]) -> Iterator[Any]:
+def _all_keys(batch: Any) -> Iterator[Any]:
+    if is_tensor_collection(batch):
+        yield from batch.keys(True, True)
+        return
     for key, value in batch.items():
         if isinstance(value, Mapping):
             yield from ((key, inner) for inner in value)

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from rlopt.errors import UserError
-from rlopt.logs.files import append_text, write_text_atomically
+from rlopt.logs.damage import GrowingChecksum
+from rlopt.logs.files import append_text, close_appended, open_to_append, write_text_atomically
 from rlopt.logs.run_folder import read_metrics
 
 
@@ -18,22 +19,45 @@ class CsvSink:
     """
 
     def __init__(self, directory: Path, resume_at: int | None):
-        path = directory / "metrics.csv"
+        self._path = path = directory / "metrics.csv"
         kept = [] if resume_at is None else _rows_until(resume_at, path)  # header first
         self.columns = kept[0] if kept else []
-        write_text_atomically(path, "".join(map(_csv_line, kept)))
-        self._file = open(path, "a", newline="", encoding="utf-8")  # noqa: SIM115  # closed by close()
+        self._checksum = GrowingChecksum(path)
+        self._begin(kept)
 
     def log(self, row: Mapping[str, float]) -> None:
         """Writes one row, below the header if it is the first. Raises UserError if the disk is full."""
         if not self.columns:
             self.columns = list(row)
-            append_text(self._file, _csv_line(self.columns))
-        append_text(self._file, _csv_line(map(_cell, row.values())))
+            self._append(self.columns)
+        self._append(map(_cell, row.values()))
+
+    def add_columns(self, names: Iterable[str]) -> None:
+        """Adds the columns that the file lacks, with nan in the rows that it has; nothing before the first row."""
+        new = [name for name in names if name not in self.columns]
+        if not self.columns or not new:
+            return
+        close_appended(self._file)
+        header, *rows = read_metrics(self._path)
+        self.columns = header + new
+        self._begin([self.columns, *(row + ["nan"] * len(new) for row in rows)])
 
     def close(self, failed: bool) -> None:
         """Closes the file."""
-        self._file.close()
+        close_appended(self._file)
+        self._checksum.close()
+
+    def _begin(self, rows: list[list[str]]) -> None:
+        text = "".join(map(_csv_line, rows))
+        self._checksum.forget()
+        write_text_atomically(self._path, text)
+        self._checksum.begin(text.encode())
+        self._file = open_to_append(self._path)
+
+    def _append(self, cells: Iterable[str]) -> None:
+        line = _csv_line(cells)
+        append_text(self._file, line)
+        self._checksum.add(line.encode())
 
 
 def _rows_until(resume_at: int, path: Path) -> list[list[str]]:

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import rlopt
+from rlopt.errors import UserError
+from rlopt.logs.damage import read_checked, read_json, seal
 from rlopt.logs.files import check_writable, write_text_atomically
 
 
@@ -35,6 +37,14 @@ def new_run_directory(parent: Path | str) -> Path:
         except FileExistsError:
             directory = base.with_name(f"{base.name}_{attempt}")
     return directory
+
+
+def how_to_go_on(directory: Path) -> str:
+    """What to do about a run that ended early: resume it, or start again where there is nothing to resume."""
+    # where the folder was deleted under a run, a checkpoint that was written since then is not the whole of it
+    if not all((directory / name).exists() for name in ("checkpoint.pt", "config.json")):
+        return "start again"
+    return f"add --resume {directory} to the command (step 4: --resume)"
 
 
 def to_json(value: Any) -> Any:
@@ -63,7 +73,10 @@ def library_versions() -> dict[str, str]:
 
 
 def write_config(directory: Path, title: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Writes `config.json` and returns its content; `config["device"]` is named there with its GPU."""
+    """Writes `config.json` and returns its content; `config["device"]` is named there with its GPU.
+
+    The file has a checksum of it, too.
+    """
     device = str(config.get("device", "cpu"))
     if device.startswith("cuda"):
         import torch
@@ -71,11 +84,26 @@ def write_config(directory: Path, title: str, config: Mapping[str, Any]) -> dict
         if torch.cuda.is_available():
             device = f"{device} ({torch.cuda.get_device_name(device)})"
     content = {"title": title, "device": device, "versions": library_versions(), "config": to_json(config)}
-    write_text_atomically(directory / "config.json", json.dumps(content, indent=2, sort_keys=True) + "\n")
+    write_text_atomically(directory / "config.json", json.dumps(seal(content), indent=2, sort_keys=True) + "\n")
+    return content
+
+
+def read_config(directory: Path) -> dict[str, Any]:
+    """The content of a `config.json`. Raises UserError if it is damaged, OSError if it cannot be read."""
+    content = read_json(directory / "config.json", "config")
+    if not isinstance(content["config"], dict):
+        raise UserError(f"{directory / 'config.json'} is damaged, or not a file that rlopt wrote: it has no settings.")
     return content
 
 
 def read_metrics(path: Path) -> list[list[str]]:
-    """The cells of a `metrics.csv`, header first. Raises OSError if it cannot be read."""
-    complete = path.read_text(encoding="utf-8").rpartition("\n")[0]  # a crash can cut the last line
-    return list(csv.reader(complete.splitlines()))
+    """The cells of a `metrics.csv`, header first. Raises UserError if it is damaged, OSError if it cannot be read."""
+    content = read_checked(path)
+    try:
+        complete = content.decode("utf-8").rpartition("\n")[0]  # a crash can cut the last line
+        rows = list(csv.reader(complete.splitlines()))
+    except (ValueError, csv.Error) as error:
+        raise UserError(f"{path} is damaged, or not a metrics file of rlopt ({error}).") from error
+    if any(len(row) != len(rows[0]) for row in rows):
+        raise UserError(f"{path} is damaged, or not a metrics file of rlopt: its rows have different lengths.")
+    return rows

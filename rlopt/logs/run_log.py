@@ -4,15 +4,16 @@ All seeds share one row per evaluation (columns such as `return_seed42`); LOGGIN
 """
 
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Protocol, Self
 
 from rich.console import Console
 
+from rlopt.errors import CannotWrite, UserError
 from rlopt.logs.csv_sink import CsvSink
-from rlopt.logs.files import append_text, check_writable
+from rlopt.logs.files import append_text, check_in_place, check_writable, close_appended, open_to_append
 from rlopt.logs.progress import ProgressDisplay
 from rlopt.logs.run_folder import write_config
 from rlopt.logs.wandb_sink import WandbOptions, WandbSink
@@ -22,7 +23,7 @@ class Sink(Protocol):
     """A destination for the rows of a run; a new logger is one file with a Sink and one line in `RunLog.__init__`."""
 
     def log(self, row: Mapping[str, float]) -> None:
-        """Takes a row: the same columns in the same order each time, the count (frames or epochs) first."""
+        """Takes a row: the same columns in the same order each time (some may come later, at the end), the count first."""
 
     def close(self, failed: bool) -> None:
         """Ends the record; `failed`: an exception ended the run."""
@@ -60,7 +61,7 @@ class RunLog:
         check_writable(self.directory)
         self._csv = CsvSink(self.directory, resume_at)
         content = write_config(self.directory, title, config)
-        self._file = open(self.directory / "rlopt.log", "a", encoding="utf-8")  # noqa: SIM115  # closed by close()
+        self._file = open_to_append(self.directory / "rlopt.log")
         self._console = Console(stderr=True)
         self._display = ProgressDisplay(self._console, title, total, unit, show_progress, self._progress_line)
         self.sinks: list[Sink] = [self._csv]
@@ -72,11 +73,14 @@ class RunLog:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        try:
-            if kind is not None and not self._file.closed:
+        if kind is None:
+            self.close()
+            return
+        with suppress(UserError):  # of a disk that is too full for this line: `error` is what counts
+            if not self._file.closed:
                 self._log_line("ERROR", f"stopped by {kind.__name__}: {error}")
-        finally:  # also where the disk is too full for that line
-            self.close(failed=kind is not None)
+        with suppress(UserError):
+            self.close(failed=True)
 
     def info(self, text: str) -> None:
         """Writes one line to the console and to `rlopt.log`."""
@@ -101,14 +105,32 @@ class RunLog:
         for sink in self.sinks:
             sink.log({column: float(row[column]) for column in columns})
 
+    def add_columns(self, names: Iterable[str]) -> None:
+        """Lets rows from now on have these columns, too; earlier rows of `metrics.csv` get nan in them."""
+        self._csv.add_columns(names)
+
     def close(self, failed: bool = False) -> None:
-        """Ends the progress, the sinks and the files; a second call does nothing."""
+        """Ends the progress, the sinks and the files; a second call does nothing.
+
+        Raises CannotWrite if the run ended well and one of its files has gone.
+        """
         if self._file.closed:
             return
-        with self._file, ExitStack() as sinks:  # all are closed, even if one of them raises
+        with ExitStack() as parts:  # all are closed, even if one of them raises
+            parts.callback(close_appended, self._file)
             for sink in self.sinks:
-                sinks.callback(sink.close, failed)
+                parts.callback(sink.close, failed)
             self._display.close()
+            if not failed:
+                self._check_complete()
+
+    def _check_complete(self) -> None:
+        try:
+            check_in_place(self._file)
+            for name in ("config.json", "metrics.csv"):
+                (self.directory / name).stat()
+        except OSError as error:
+            raise CannotWrite(self.directory, error) from error
 
     def _progress_line(self, text: str) -> None:
         self._log_line("INFO", text)
@@ -116,7 +138,8 @@ class RunLog:
             self._print(f"{self.title}: {text}")
 
     def _print(self, text: str, style: str | None = None) -> None:
-        self._console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+        with suppress(OSError):  # a full disk behind `2> FILE`: rlopt.log has the line
+            self._console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
     def _log_line(self, level: str, text: str) -> None:
         append_text(self._file, f"{time.strftime('%Y-%m-%d %H:%M:%S')} {level:<7} {text}\n")

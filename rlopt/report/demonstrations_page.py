@@ -41,7 +41,9 @@ def describe(data: Demonstrations) -> str:
         else f"mean {returns.mean():.2f}, from {returns.min():.2f} to {returns.max():.2f}",
         "expert's return": expert,
         "random policy": "not recorded" if data.random_return is None else f"{data.random_return:.2f}",
-        "actions": f"a in [-1, 1] is low + (a + 1) / 2 * (high - low) with low {data.action_low.tolist()}, "
+        "actions": "not recorded, so that only a reward of states alone can be learned (IPMD; BC needs actions)"
+        if not data.action_size
+        else f"a in [-1, 1] is low + (a + 1) / 2 * (high - low) with low {data.action_low.tolist()}, "
         f"high {data.action_high.tolist()}; largest |a| by component: {reach}",
         "observations": f"{data.observation_size}, of which {counted(len(still), 'component')} never change"
         + (f": {still.tolist()}" if len(still) else ""),
@@ -71,7 +73,9 @@ def demonstrations_figure(data: Demonstrations, path: Path | str) -> Figure:
         ):
             for index in range(min(_SHOWN_CURVES, columns.shape[1])):
                 panel.plot(columns[: lengths[0], index].numpy(), linewidth=1, label=str(index))
-            panel.set(title=f"{title} of the first episode", xlabel="Step")
-            panel.legend(title="component", fontsize=8, title_fontsize=8)
+            recorded = columns.shape[1] > 0
+            panel.set(title=f"{title} of the first episode" if recorded else f"{title}: not recorded", xlabel="Step")
+            if recorded:
+                panel.legend(title="component", fontsize=8, title_fontsize=8)
         figure.suptitle(f"{data.env_id}: {counted(data.num_episodes, 'demonstration')}")
     return figure

@@ -7,6 +7,7 @@ seeds, `P` points of a curve.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -69,7 +70,9 @@ def drawing(path: Path | str, width: float, height: float, font_size: float = 12
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure
         with atomic_file(path) as file:
-            figure.savefig(file, format="png", dpi=150)
+            picture = io.BytesIO()  # inside of the writers of pictures, a full disk has many faces
+            figure.savefig(picture, format="png", dpi=150)
+            file.write(picture.getvalue())
 
 
 def comparison_figure(results: Mapping[str, Any], path: Path | str) -> Figure:

@@ -15,6 +15,7 @@ from rlopt.logs.files import write_text_atomically
 from rlopt.logs.progress import format_seconds
 from rlopt.logs.run_folder import library_versions, to_json
 from rlopt.report import plots, statistics
+from rlopt.report.statistics import shown
 
 
 def score_summary(per_seed: np.ndarray, data: Demonstrations) -> dict[str, Any]:
@@ -36,10 +37,24 @@ def score_summary(per_seed: np.ndarray, data: Demonstrations) -> dict[str, Any]:
     }
 
 
-def score_line(title: str, returns: np.ndarray, data: Demonstrations) -> str:
-    """One sentence for the log: return and normalised score of final returns `[S, episodes]`."""
+def success_summary(successes: np.ndarray | None) -> dict[str, Any]:
+    """Success rates of episodes `[S, episodes]`, each seed's and their mean; None where they are not known."""
+    rates = None if successes is None else successes.mean(1)
+    return {
+        "success_rate_per_seed": None if rates is None else rates.tolist(),
+        "success_rate": None if rates is None else float(rates.mean()),
+    }
+
+
+def success_words(successes: np.ndarray | None) -> str:
+    """For a sentence: ", success rate 85%", or nothing where successes are not known."""
+    return "" if successes is None else f", success rate {successes.mean():.0%}"
+
+
+def score_line(title: str, returns: np.ndarray, data: Demonstrations, successes: np.ndarray | None = None) -> str:
+    """One sentence for the log: return, success rate and normalised score of final episodes `[S, episodes]`."""
     summary = score_summary(returns.mean(1), data)
-    text = f"{title}: return {returns.mean():.1f} over {len(returns)} seeds"
+    text = f"{title}: return {returns.mean():.1f} over {len(returns)} seeds{success_words(successes)}"
     if data.expert_return is None:
         return f"{text}; the expert's return is not recorded, so there is no score."
     if np.isfinite(summary["normalized_iqm"]):
@@ -70,6 +85,7 @@ def comparison_results(
         "methods": {
             name: {
                 **score_summary(np.asarray(stage["returns"]).mean(1), data),
+                **success_summary(_array(stage.get("successes"))),
                 METHODS[name].unit: stage["history"]["x"][-1],
                 "wall_seconds": stage["wall_seconds"],
             }
@@ -81,26 +97,36 @@ def comparison_results(
     }
 
 
+def _array(values: Any) -> np.ndarray | None:
+    return None if values is None else np.asarray(values)
+
+
 def results_table(results: Mapping[str, Any]) -> str:
     """The table of `results.txt`: one row per method, and how the numbers were made."""
     expert, random = results["expert_return"], results["random_return"]
     scored = expert is not None and random is not None
     what, digits = ("Score", 3) if scored else ("Return", 1)
-    rows = [("Method", "Return", f"{what} (IQM)", "95% interval", "Worst seed", "Trained for", "Demos", "Wall time")]
+    header = ("Method", "Return", f"{what} (IQM)", "95% interval", "Worst seed", "Trained for", "Demos", "Wall time")
+    rows: list[tuple[str, ...]] = [header]
     for name, (title, _) in plots.appearance(results["methods"]).items():
         entry, method = results["methods"][name], METHODS[name]
         centre, (low, high), per_seed = plots.scores_or_returns(entry, scored)
         row = (
             title,
             f"{entry['return_mean']:.1f}",
-            f"{centre:.{digits}f}",
-            f"{low:.{digits}f} to {high:.{digits}f}",
-            f"{min(per_seed):.{digits}f}",
+            shown(centre, digits),
+            "not defined" if np.isnan(low) else f"{low:.{digits}f} to {high:.{digits}f}",
+            shown(min(per_seed), digits),
             f"{entry[method.unit]:,} {method.unit}",
             str(results["demonstrations"]) if method.from_demonstrations else "-",
             format_seconds(entry["wall_seconds"]),
         )
         rows.append(row)
+    rates = [results["methods"][name].get("success_rate") for name in plots.appearance(results["methods"])]
+    with_success = any(rate is not None for rate in rates)
+    if with_success:
+        column = ["Success", *("-" if rate is None else f"{rate:.0%}" for rate in rates)]
+        rows = [(*row[:2], cell, *row[2:]) for row, cell in zip(rows, column, strict=True)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     recovery = results["reward_recovery"]
     lines = [
@@ -109,23 +135,21 @@ def results_table(results: Mapping[str, Any]) -> str:
         "",
         *("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows),
         "",
-        f"Expert return {_recorded(expert)}, random return {_recorded(random)}; "
+        f"Expert return {shown(expert, 1, 'not recorded')}, random return {shown(random, 1, 'not recorded')}; "
         + ("score = (return - random) / (expert - random)." if scored else "so there are no scores, but true returns."),
         "IQM: interquartile mean over seeds. Interval: stratified bootstrap over seeds. Frames are counted per seed.",
         "All policies act deterministically, start from the same states and are scored on the true reward.",
     ]
+    if with_success:
+        lines.append("Success: the share of episodes that the environment calls a success, over all seeds.")
     if scored and not expert > random:
         lines.append("The expert is no better than random, so the scores mean nothing: raise --expert-frames.")
     if recovery is not None:
         lines.append(
-            f"Learned against true reward on new episodes of the policy: Pearson correlation {recovery['pearson']:.3f}, "
-            f"standardised error {recovery['standardized_error']:.3f}."
+            "Learned against true reward on new episodes of the policy: Pearson correlation "
+            f"{shown(recovery['pearson'], 3)}, standardised error {shown(recovery['standardized_error'], 3)}."
         )
     return "\n".join(lines) + "\n"
-
-
-def _recorded(value: float | None) -> str:
-    return "not recorded" if value is None else f"{value:.1f}"
 
 
 def learning_curves(stages: Mapping[str, Mapping[str, Any]]) -> dict[str, plots.Curve]:
@@ -139,15 +163,20 @@ def learning_curves(stages: Mapping[str, Mapping[str, Any]]) -> dict[str, plots.
     return curves
 
 
+FILES = ("results.json", "results.txt", "comparison.png", "learning_curves.png")
+"""What `write_comparison` writes."""
+
+
 def write_comparison(results: Mapping[str, Any], stages: Mapping[str, Mapping[str, Any]], directory: Path) -> None:
-    """Write `results.json`, `results.txt`, `comparison.png` and `learning_curves.png`, each whole or not at all."""
-    write_text_atomically(directory / "results.json", json.dumps(to_json(results), indent=2) + "\n")
-    write_text_atomically(directory / "results.txt", results_table(results))
-    plots.comparison_figure(results, directory / "comparison.png")
+    """Write `FILES`, each whole or not at all."""
+    numbers, table, bars, curves = (directory / name for name in FILES)
+    write_text_atomically(numbers, json.dumps(to_json(results), indent=2) + "\n")
+    write_text_atomically(table, results_table(results))
+    plots.comparison_figure(results, bars)
     plots.learning_curves_figure(
         learning_curves(stages),
         expert_return=results["expert_return"],
         random_return=results["random_return"],
         env_id=results["env"],
-        path=directory / "learning_curves.png",
+        path=curves,
     )

@@ -1,6 +1,5 @@
 """Run folders read back, of finished and unfinished runs: one picture and the scores of several."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from rlopt.errors import UserError
 from rlopt.imitation.demonstrations import Demonstrations
 from rlopt.imitation.readers import load_demonstrations
-from rlopt.logs.run_folder import read_metrics
+from rlopt.logs.run_folder import read_config, read_metrics
 from rlopt.report import plots
 from rlopt.report.results import score_summary
 
@@ -43,7 +42,7 @@ def read_run(folder: str | Path) -> Run:
     """
     folder = Path(folder)
     try:
-        record = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        record = read_config(folder)
         config = record["config"]
         header, *rows = read_metrics(folder / "metrics.csv") or [["frames", "return_mean"]]
         columns = dict(zip(header, np.array(rows, dtype=float).reshape(len(rows), len(header)).T, strict=True))

@@ -108,6 +108,11 @@ def stratified_bootstrap_ci(
     return float(low), float(high)
 
 
+def shown(value: float | None, digits: int, other: str = "not defined") -> str:
+    """A number for the eye; `other` for None and NaN."""
+    return other if value is None or np.isnan(value) else f"{value:.{digits}f}"
+
+
 def _standardized_pair(x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """Both flattened, mean 0 and (population) standard deviation 1; None where one is constant."""
     pair = [np.asarray(values, dtype=np.float64).reshape(-1) for values in (x, y)]

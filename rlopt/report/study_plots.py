@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from rlopt.agents.methods import METHODS
 from rlopt.report.plots import GREY, RETURN_LABEL, SCORE_LABEL, appearance, drawing, reference_line, scores_or_returns
+from rlopt.report.statistics import shown
 
 
 def study_figure(
@@ -62,7 +63,7 @@ def ablation_figure(
             axes.barh(row, middle, color=colour, alpha=0.9 if name == "default" else 0.45, height=0.62)
             axes.plot(interval, [row] * 2, color="black", linewidth=1.8)
             axes.plot(scores, [row] * len(scores), "o", color=colour, markersize=4.5, markeredgecolor="white")
-            text = f"{middle:.2f}   r = {cell['pearson']:.2f}"
+            text = f"{middle:.2f}   r = {shown(cell['pearson'], 2)}"
             axes.annotate(text, (1.02, row), xycoords=("axes fraction", "data"), va="center")
         axes.set_yticks(range(len(cells)), list(cells))
         axes.invert_yaxis()

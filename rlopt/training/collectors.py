@@ -1,10 +1,14 @@
 """Experience: TorchRL's `Collector` over the environments of all seeds."""
 
 import math
+import os
 import signal
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
+from typing import Any
 
 import torch
 from tensordict import TensorDictBase
@@ -13,8 +17,10 @@ from torchrl.collectors import Collector
 from torchrl.envs import EnvBase, ParallelEnv
 
 from rlopt.agents.common import Policy
+from rlopt.envs.running import Running
 from rlopt.envs.spec import EnvSpec, env_seeds
 from rlopt.envs.torch_env import TorchEnv, as_seeds
+from rlopt.errors import UserError
 from rlopt.networks import Actor
 
 
@@ -36,8 +42,8 @@ class BehaviorPolicy(TensorDictModuleBase):
     def __init__(self, actor: Actor, num_seeds: int, seed: int):
         super().__init__()
         self.followed = [*actor.parameters()]
-        on_cpu = all(parameter.is_cpu for parameter in self.followed)
-        self.actor = actor if on_cpu else deepcopy(actor).cpu()
+        self.shared = all(parameter.is_cpu for parameter in self.followed)
+        self.actor = actor if self.shared else deepcopy(actor).cpu()
         self.policy = Policy(self.actor)
         self.num_seeds = num_seeds
         self.generator = torch.Generator().manual_seed(seed)
@@ -48,6 +54,18 @@ class BehaviorPolicy(TensorDictModuleBase):
         for own, followed in zip(self.actor.parameters(), self.followed, strict=True):
             if own is not followed:
                 own.copy_(followed)
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """The actors that act now and what they draw from, and torch's own stream: the random warm-up is drawn from it."""
+        actor = {name: value.clone() for name, value in self.actor.state_dict().items()}
+        return {"actor": actor, "generator": self.generator.get_state(), "random": torch.get_rng_state()}
+
+    def load_state_dict(self, state: Mapping[str, Any], *args: Any, **kwargs: Any) -> None:
+        """Take over what `state_dict` returned."""
+        if not self.shared:
+            self.actor.load_state_dict(state["actor"])
+        self.generator.set_state(state["generator"])
+        torch.set_rng_state(state["random"])
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:  # noqa: D102
         observation = tensordict.get("observation")
@@ -64,6 +82,7 @@ def make_collector(
     steps_per_batch: int,
     random_frames: int,
     env_workers: int = 0,
+    running: Running | None = None,
 ) -> Collector:
     """A collector without an end whose batches are `[S*E, T]`, seed-major, on the CPU.
 
@@ -75,12 +94,13 @@ def make_collector(
         steps_per_batch: T.
         random_frames: frames per seed of uniformly random actions at the start, rounded up to whole batches.
         env_workers: W processes that share the stepping, W a divisor of S*E: batches are `[W, S*E/W, T]` then, of the same
-            numbers. 0: this process steps.
+            numbers (`collect` makes one of the other). 0: this process steps.
+        running: episodes to go on with.
     """
     frames_per_batch = len(seeds) * num_envs * steps_per_batch
     random_batches = math.ceil(len(seeds) * random_frames / frames_per_batch)  # the collector wants whole ones
     return Collector(
-        _make_torch_env(env, env_seeds(seeds, num_envs), env_workers),
+        _make_torch_env(env, env_seeds(seeds, num_envs), env_workers, running),
         policy,
         frames_per_batch=frames_per_batch,
         total_frames=-1,
@@ -92,15 +112,53 @@ def make_collector(
     )
 
 
-def _make_torch_env(env: EnvSpec, reset_seeds: list[int], num_workers: int) -> EnvBase:
+def collect(collector: Collector) -> TensorDictBase:
+    """The next batch as `[S*E, T]`, whatever the number of processes. Raises UserError if one of them has ended."""
+    try:
+        rollout = collector.next()
+    except (RuntimeError, EOFError, OSError) as error:
+        if isinstance(error, RuntimeError) and "process failed" not in str(error):
+            raise
+        reason = " ".join(str(error).split()).partition(" Check for")[0].rstrip(".") or "it is gone"
+        raise UserError(
+            f"A process that steps environments has ended ({reason}); if it gave a reason, that stands above."
+        ) from error
+    return rollout.flatten(0, 1) if rollout.ndim == 3 else rollout
+
+
+class _WorkersEnv(TorchEnv):
+    """The environments of one process: what is wrong with them is said there in one sentence, and ends it."""
+
+    def _reset(self, *args: Any, **kwargs: Any) -> Any:
+        with _last_words():
+            return super()._reset(*args, **kwargs)
+
+    def step_and_maybe_reset(self, *args: Any, **kwargs: Any) -> Any:
+        with _last_words():
+            return super().step_and_maybe_reset(*args, **kwargs)
+
+
+@contextmanager
+def _last_words() -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        os._exit(2)  # an exception would end it with a traceback
+
+
+def _make_torch_env(env: EnvSpec, reset_seeds: list[int], num_workers: int, running: Running | None) -> EnvBase:
     if num_workers == 0:
-        return TorchEnv(env, reset_seeds)
+        return TorchEnv(env, reset_seeds, running)
     share = len(reset_seeds) // num_workers
-    shares = [reset_seeds[i : i + share] for i in range(0, len(reset_seeds), share)]
+    makers = []
+    for first in range(0, len(reset_seeds), share):
+        own = None if running is None else running.part(first, first + share)
+        makers.append(partial(_WorkersEnv, env, reset_seeds[first : first + share], own, first))
     # forked, a child would inherit the threads of torch and CUDA in whatever state they are
-    workers = ParallelEnv(num_workers, [partial(TorchEnv, env, own) for own in shares], mp_start_method="spawn")
-    # Ctrl-C reaches every process, but is blocked in the workers (they inherit that): the main process ends them
-    previous = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    workers = ParallelEnv(num_workers, makers, mp_start_method="spawn")
+    # Ctrl-C and a closed terminal reach every process, but are blocked in the workers: the main process ends them
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGHUP])
     try:
         workers.start()
     finally:

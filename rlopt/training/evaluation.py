@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +13,10 @@ import torch
 from torch import Tensor
 
 from rlopt.agents.common import Policy
+from rlopt.envs.copies import Copies
 from rlopt.envs.spec import EnvSpec, as_spec
 from rlopt.errors import UserError
+from rlopt.states import check_form
 
 EVALUATION_SEED = 1_000_000
 """First reset seed of evaluation episodes, away from any training seed."""
@@ -40,6 +42,21 @@ class Episode:
     def undiscounted_return(self) -> float:
         """The sum of rewards."""
         return float(self.reward.sum(dtype=np.float64))
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What P whole episodes of each of S policies came to."""
+
+    returns: np.ndarray
+    """Undiscounted true returns `[S, P]`."""
+    successes: np.ndarray | None = None
+    """Which episodes were a success, bool `[S, P]`; None where the environment does not say."""
+
+    @property
+    def success_rates(self) -> np.ndarray | None:
+        """Each seed's share of episodes that were a success, `[S]`."""
+        return None if self.successes is None else self.successes.mean(1)
 
 
 class Evaluator:
@@ -70,14 +87,31 @@ class Evaluator:
         self.num_seeds, self.episodes, self.first_reset_seed = num_seeds, episodes, first_reset_seed
         self.device = torch.device(device)
         self.envs_per_seed = min(envs or episodes, episodes)
-        self.envs = [self.spec.make() for _ in range(num_seeds * self.envs_per_seed)]  # seed-major
+        self.copies = Copies(self.spec, [0] * (num_seeds * self.envs_per_seed))  # seed-major
+        self.reports_success = False
+        """Whether an `info` had a success in it; from then on, an episode without one is none."""
 
     def __call__(self, policy: ObservationToAction) -> np.ndarray:
         """Undiscounted true returns `[S, P]` of a policy."""
+        return self.play(policy).returns
+
+    def play(self, policy: ObservationToAction) -> Evaluation:
+        """Returns and, where the environment's `info` has `is_success` or `success`, successes of a policy.
+
+        Each key means what it means where it comes from: `is_success` counts at an episode's last step (Gymnasium-Robotics,
+        stable-baselines3), `success` at any step (Meta-World). With both, it is `is_success`.
+        """
         returns = np.zeros(self.num_seeds * self.episodes)
+        successes = np.zeros(len(returns), bool)
         for step in self._play(policy):
             returns[step.episodes] += step.reward
-        return returns.reshape(self.num_seeds, self.episodes)
+            for episode, info in zip(step.episodes, step.infos, strict=True):
+                if "is_success" in info:
+                    self.reports_success, successes[episode] = True, np.any(info["is_success"])
+                elif "success" in info:
+                    self.reports_success, successes[episode] = True, successes[episode] or np.any(info["success"])
+        shape = self.num_seeds, self.episodes
+        return Evaluation(returns.reshape(shape), successes.reshape(shape) if self.reports_success else None)
 
     def record(self, policy: ObservationToAction) -> list[list[Episode]]:
         """The same episodes with all their transitions: a list of P per seed."""
@@ -102,43 +136,42 @@ class Evaluator:
 
     def close(self) -> None:
         """Close the environments."""
-        for env in self.envs:
-            env.close()
+        self.copies.close()
 
     def _play(self, policy: ObservationToAction) -> Iterator[_Step]:
         """The episodes of all seeds, as many at once as there are environments for."""
         seeds = np.arange(self.num_seeds)[:, None]
         for first in range(0, self.episodes, self.envs_per_seed):
             number = np.arange(first, min(first + self.envs_per_seed, self.episodes))
-            envs = [self.envs[i] for i in (seeds * self.envs_per_seed + number - first).flatten()]
+            copies = (seeds * self.envs_per_seed + number - first).flatten()
             resets = [self.first_reset_seed + int(j) for j in np.tile(number, self.num_seeds)]
-            yield from self._play_at_once(policy, envs, resets, (seeds * self.episodes + number).flatten())
+            yield from self._play_at_once(policy, copies, resets, (seeds * self.episodes + number).flatten())
 
     def _play_at_once(
-        self, policy: ObservationToAction, envs: list[Any], resets: list[int], episodes: np.ndarray
+        self, policy: ObservationToAction, numbers: np.ndarray, resets: list[int], episodes: np.ndarray
     ) -> Iterator[_Step]:
-        """Step every unfinished episode, until none is left. Raises UserError if one goes on for ever."""
-        observation = np.stack([env.reset(seed=seed)[0] for env, seed in zip(envs, resets, strict=True)])
-        observation = observation.astype(np.float32)
-        running = np.arange(len(envs))
+        """Step every unfinished episode, until none is left. Raises UserError if one goes on for ever, or fails."""
+        copies = self.copies
+        for number, seed in zip(numbers.tolist(), resets, strict=True):
+            copies.reset(number, seed)
+        running = np.arange(len(numbers))
         for _ in range(LONGEST_EPISODE):
+            observation = copies.observation[numbers]
             stacked = torch.from_numpy(observation).to(self.device).view(self.num_seeds, -1, observation.shape[1])
             action = policy(stacked).flatten(0, 1).cpu().numpy()  # finished episodes get one, too, and do not use it
-            outcomes = [envs[i].step(self.spec.to_env_units(action[i])) for i in running]
-            next_observation, reward, terminated, truncated, _ = zip(*outcomes, strict=True)
+            stepped = numbers[running]
+            copies.step_some(stepped.tolist(), action[running])
             step = _Step(
                 episodes[running],
                 observation[running],
                 action[running],
-                np.asarray(next_observation, np.float32),
-                np.asarray(reward, np.float64),
-                np.asarray(terminated, bool),
-                np.asarray(truncated, bool),
+                copies.observation[stepped],
+                copies.reward[stepped],
+                copies.terminated[stepped],
+                copies.truncated[stepped],
+                [copies.info[number] for number in stepped],
             )
-            if not (np.isfinite(step.next_observation).all() and np.isfinite(step.reward).all()):
-                raise UserError(f"{self.spec.env_id} gave NaN or infinity in an evaluation: it has to be mended.")
             yield step
-            observation[running] = step.next_observation
             running = running[~(step.terminated | step.truncated)]
             if not len(running):
                 return
@@ -159,6 +192,7 @@ class _Step:
     reward: np.ndarray
     terminated: np.ndarray
     truncated: np.ndarray
+    infos: Sequence[Mapping[str, Any]]
 
 
 class BestPolicies:
@@ -183,7 +217,8 @@ class BestPolicies:
         return {"actor": self.actor.state_dict(), "returns": self.returns}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` returned."""
+        """Take over what `state_dict` returned. Raises ValueError if it is of other policies."""
+        check_form(state, self.state_dict(), "the best policies")
         self.actor.load_state_dict(state["actor"])
         self.returns.copy_(state["returns"])
 
@@ -201,10 +236,23 @@ def evaluate(
 
     `num_seeds` is by default what the policy says, else 1; the rest is as of `Evaluator`.
     """
+    return play(policy, env, num_seeds=num_seeds, episodes=episodes, envs=envs, device=device).returns
+
+
+def play(
+    policy: ObservationToAction,
+    env: str | EnvSpec,
+    *,
+    num_seeds: int | None = None,
+    episodes: int = 20,
+    envs: int | None = None,
+    device: torch.device | str = "cpu",
+) -> Evaluation:
+    """As `evaluate`, and with the successes of the same episodes."""
     seeds = getattr(policy, "num_seeds", 1) if num_seeds is None else num_seeds
     evaluator = Evaluator(env, num_seeds=seeds, episodes=episodes, envs=envs, device=device)
     try:
-        return evaluator(policy)
+        return evaluator.play(policy)
     finally:
         evaluator.close()
 

@@ -1,6 +1,7 @@
 """The online loop: environment -> collector -> replay buffer -> update -> policy."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -12,8 +13,11 @@ from rlopt.logs.run_log import RunLog
 from rlopt.training.collectors import BehaviorPolicy, make_collector
 from rlopt.training.devices import arithmetic_for
 from rlopt.training.evaluation import BestPolicies, Evaluator
+from rlopt.training.loop_state import LoopState
 from rlopt.training.monitor import History, Monitor
 from rlopt.training.replay import SeedReplayBuffer
+from rlopt.training.replay_files import ReplayFiles
+from rlopt.training.stopping import stop_when_asked
 from rlopt.training.update_runner import UpdateRunner
 
 
@@ -39,7 +43,8 @@ def train_online(
         evaluator: plays the evaluations; by default one of `config.eval_episodes` episodes per seed.
         best: gets the policies of every evaluation.
         log: where progress and metrics go; None: nowhere.
-        checkpoint: file that is written at even intervals and when training is interrupted.
+        checkpoint: file that is written at even intervals and when training is stopped; the replay buffer goes into a
+            folder `replay` beside it.
         resume: a checkpoint to go on from.
 
     Raises:
@@ -51,6 +56,7 @@ def train_online(
         min(config.buffer_size, config.frames + config.frames_per_batch),
         *spec.sizes,
         num_seeds=agent.num_seeds,
+        num_envs=config.num_envs,
         seed=config.seed,
         device=agent.device,
     )
@@ -59,6 +65,13 @@ def train_online(
         evaluator = owned = Evaluator(
             spec, num_seeds=agent.num_seeds, episodes=config.eval_episodes, envs=config.eval_envs, device=agent.device
         )
+    behavior = BehaviorPolicy(agent.actor, agent.num_seeds, config.seed)
+    loop = LoopState(behavior, agent.num_seeds * config.num_envs)
+    parts: dict[str, Any] = {"loop": loop}
+    if file := checkpoint or resume:
+        parts["replay"] = ReplayFiles(replay, file.with_name("replay"))
+    if hasattr(expert, "state_dict"):
+        parts["expert"] = expert
     monitor = Monitor(
         agent,
         unit="frames",
@@ -70,39 +83,42 @@ def train_online(
         best=best,
         log=log,
         checkpoint=checkpoint,
-        parts={"replay": replay},
+        parts=parts,
     )
     frames = 0 if resume is None else monitor.restore(resume)
     compiled = config.compiles(agent.device.type)
     update = UpdateRunner(agent, cuda_graph=config.cuda_graph, compiled=compiled)
     if log is not None and compiled:
         log.info("Updates are compiled at the first one, which takes up to a minute (--no-compile leaves it out).")
-    torch.manual_seed(config.seed + frames)  # the random warm-up's actions
-    seeds = [seed + frames for seed in config.seeds]
-    behavior = BehaviorPolicy(agent.actor, agent.num_seeds, seeds[0])
+    torch.manual_seed(config.seed)  # the random warm-up's actions
     collector = make_collector(
         spec,
         behavior,
-        seeds=seeds,
+        seeds=config.seeds,
         num_envs=config.num_envs,
         steps_per_batch=config.steps_per_batch,
         random_frames=max(0, config.warmup_frames - frames),
         env_workers=config.env_workers,
+        running=loop.running.state(),
     )
-    updates_due = 0.0
-    with arithmetic_for(agent):
+    if resume is None:
+        loop.finish_batch()  # making a collector asks the policy for an action
+    else:
+        loop.restore_behavior()
+    with arithmetic_for(agent), stop_when_asked() as stop:
         monitor.start(evaluated=config.warmup_frames)  # before the first update there is nothing to evaluate
         try:
             if resume is not None:
                 monitor.report(frames)  # an evaluation that was interrupted is made up for
             while frames < config.frames:
-                replay.extend(collector.next())
+                try:
+                    replay.extend(loop.collect(collector))
+                except Exception:  # an environment's: all is as it was before this batch
+                    monitor.save(frames)
+                    raise
                 frames += config.frames_per_batch
                 metrics = None
-                if frames >= config.warmup_frames:
-                    updates_due += config.frames_per_batch * config.updates_per_frame
-                if updates_due >= 1:
-                    num_updates, updates_due = int(updates_due), updates_due % 1
+                if num_updates := loop.updates(config, frames):
                     share = config.learning_rate_share(frames - config.frames_per_batch)
                     for optimizer in agent.optimizers:
                         optimizer.scale_learning_rate(share)
@@ -115,10 +131,11 @@ def train_online(
                         experts = expert.sample_packed(num_updates, agent.num_seeds, agent.expert_batch_size)
                         experts = experts.to(agent.device)
                     metrics = update(batches, experts)
+                loop.finish_batch()
                 monitor.report(frames, metrics)
-        except KeyboardInterrupt:
-            monitor.save(frames)
-            raise
+                if stop.requested:
+                    monitor.save(frames)
+                    raise KeyboardInterrupt
         finally:
             collector.shutdown()
             if owned is not None:

@@ -47,7 +47,7 @@ def update_all(
     sides = [packed] if experts is None else [packed, experts]
     metrics: Metrics = {}
     for batches in zip(*sides, strict=True):
-        metrics = update(*(Transition.unpack(b, agent.observation_size, agent.action_size) for b in batches))
+        metrics = update(*(Transition.unpack(b, agent.observation_size) for b in batches))
     return metrics
 
 

@@ -60,5 +60,5 @@ def test_state_goes_on():
 
 
 def test_state_of_other_parameters_is_refused():
-    with pytest.raises(ValueError, match=r"shorter|longer"):
+    with pytest.raises(ValueError, match="is not a list of 1 entries"):
         Adam([torch.zeros(2, requires_grad=True)], 1e-3).load_state_dict({"means": [], "squares": [], "step": 0})

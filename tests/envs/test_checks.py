@@ -161,7 +161,7 @@ def test_nan_in_training_is_the_environments(what):
 
 
 def test_nan_in_an_evaluation_is_the_environments():
-    with pytest.raises(UserError, match="gave NaN or infinity in an evaluation"):
+    with pytest.raises(UserError, match="gave NaN or infinity as its reward, in environment number 0 at step 8"):
         evaluate(lambda o: torch.zeros(1, 1, 1), env_spec(later("reward")), episodes=1)
 
 
@@ -182,7 +182,7 @@ def test_few_environments_play_all_episodes():
 
     spec = env_spec(changed())
     full, few = Evaluator(spec, num_seeds=2, episodes=5), Evaluator(spec, num_seeds=2, episodes=5, envs=2)
-    assert (len(full.envs), len(few.envs)) == (10, 4)
+    assert (len(full.copies.envs), len(few.copies.envs)) == (10, 4)
     assert (full(push) == few(push)).all()
     for of_full, of_few in zip(full.record(push), few.record(push), strict=True):
         for own, other in zip(of_full, of_few, strict=True):

@@ -1,5 +1,7 @@
 """Environments: what TorchEnv shows is what the raw gymnasium environment does, at every episode's end above all."""
 
+import time
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -7,7 +9,11 @@ import torch
 from tensordict import TensorDict
 from torchrl.envs.utils import check_env_specs
 
-from rlopt.envs import TorchEnv, as_seeds, env_seeds, env_spec
+from rlopt.envs import TorchEnv, as_seeds, env_seeds, env_spec, watchdog
+from rlopt.envs.running import RunningEpisodes, episode_seed
+from rlopt.errors import UserError
+
+from .line import Line
 
 
 def play(env, actions):
@@ -43,6 +49,7 @@ def test_every_step_is_that_of_the_raw_environment(env_id, steps):
     for index, seed in enumerate(seeds):
         raw = gym.make(env_id)
         observation, _ = raw.reset(seed=seed)
+        episode = 0
         for t in range(steps):
             low, high = raw.action_space.low, raw.action_space.high
             action = low + (actions[t, index].numpy() + 1) / 2 * (high - low)
@@ -58,7 +65,8 @@ def test_every_step_is_that_of_the_raw_environment(env_id, steps):
             observation = following
             if terminated or truncated:
                 ends.append("terminated" if terminated else "truncated")
-                observation, _ = raw.reset()
+                episode += 1
+                observation, _ = raw.reset(seed=episode_seed(seed, episode))
         raw.close()
     # the test has seen both environments end more than once, the way this task ends
     kind = "truncated" if env_id == "Pendulum-v1" else "terminated"
@@ -177,3 +185,79 @@ def test_env_seeds_are_seed_major_and_distinct():
 def test_as_seeds_is_seed_major():
     assert as_seeds(torch.arange(6), 3).tolist() == [[0, 1], [2, 3], [4, 5]]
     assert as_seeds(torch.zeros(6, 5), 2).shape == (2, 3, 5)
+
+
+@pytest.mark.parametrize(("env_id", "steps"), [("Pendulum-v1", 260), ("Hopper-v5", 70), ("InvertedPendulum-v5", 60)])
+def test_other_copies_are_brought_to_the_same_state(env_id, steps):
+    """In the middle of episodes, some of which had ended before: from then on both step alike, to the last bit."""
+    seeds, size = env_seeds([3], 3), env_spec(env_id).action_size
+    actions = random_actions(steps, 3, size)
+    env, kept = TorchEnv(env_id, seeds), RunningEpisodes(3)
+    state, batch = env.reset(), []
+    for action in actions:
+        step, state = env.step_and_maybe_reset(state.set("action", action))
+        batch.append(step)
+        if len(batch) == 5:
+            kept.extend(torch.stack(batch, 1))
+            batch = []
+    assert int(kept.episodes.min()) >= 1
+    stored = RunningEpisodes(3)
+    stored.load_state_dict(kept.state_dict())
+    other = TorchEnv(env_id, seeds, stored.state())
+    also = other.reset()
+    assert torch.equal(also["observation"], state["observation"])
+    for action in random_actions(250 if env_id == "Pendulum-v1" else 80, 3, size, seed=1):
+        (step, state), (same, also) = (
+            one.step_and_maybe_reset(start.set("action", action)) for one, start in ((env, state), (other, also))
+        )
+        for key in ("observation", "reward", "terminated", "truncated", "episode_length"):
+            assert torch.equal(step["next", key], same["next", key])
+        kept.extend(step.unsqueeze(1))
+        stored.extend(same.unsqueeze(1))
+    for name, value in kept.state_dict().items():
+        assert torch.equal(value, stored.state_dict()[name]), name
+    assert (
+        sum(part.shape[1] for part in kept.actions) <= int(kept.state().lengths.max()) + 5
+    )  # no more is kept than needed
+
+
+def test_an_environment_that_does_not_come_back_begins_anew(counter_env, caplog):
+    """It counts its episodes, which another copy cannot know."""
+    env, kept = TorchEnv(counter_env, [0, 1]), RunningEpisodes(2)
+    kept.extend(play(env, torch.zeros(6, 2, 2)))
+    other = TorchEnv(counter_env, [0, 1], kept.state())
+    assert other.reset()["observation"][:, 0].tolist() == [0, 0]
+    assert "2 of 2 environments of rlopt-test/Counter-v0 do not come back" in caplog.text
+
+
+class Failing(Line):
+    def step(self, action):
+        if self.v < -0.1:
+            raise ValueError("the simulator  lost\nits license.")
+        return super().step(action)
+
+
+def test_an_exception_in_an_environment_names_it():
+    env = TorchEnv(env_spec(Failing, max_episode_steps=50), [0, 1, 2], first=6)
+    with pytest.raises(UserError) as error:
+        play(env, -torch.ones(50, 3, 1))
+    message = str(error.value)
+    assert message == (
+        "Failing: step() of environment number 6 fails after 2 steps of an episode: "
+        "ValueError: the simulator lost its license."
+    )
+
+
+class Hanging(Line):
+    def step(self, action):
+        time.sleep(0.3 * (self.v < 0))
+        return super().step(action)
+
+
+def test_an_environment_that_hangs_is_named_while_it_hangs(monkeypatch, caplog):
+    monkeypatch.setattr(watchdog, "PATIENCE", 0.1)
+    env = TorchEnv(env_spec(Hanging, max_episode_steps=50), [0, 1], first=4)
+    play(env, torch.tensor([[[1.0], [-1.0]]] * 3))  # the second one is slow from its second step on
+    env.close()
+    assert len(caplog.messages) == 2
+    assert all(message.startswith("Environment number 5 of Hanging has not come back") for message in caplog.messages)

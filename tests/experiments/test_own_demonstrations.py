@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from rlopt.config import RunOptions
+from rlopt.envs.spec import env_spec
 from rlopt.errors import UserError
 from rlopt.experiments import comparison, learners, studies
+from rlopt.imitation import from_episodes, readers
+from rlopt.imitation.readers import prepare_demonstrations
 
 from .test_studies import QUIET, TINY
 
@@ -110,5 +113,65 @@ def test_a_run_is_not_resumed_with_other_demonstrations(tmp_path, recordings, mo
     (folder,) = (path.parent for path in (tmp_path / "logs").rglob("config.json"))
     with np.load(recordings) as arrays:
         np.savez(recordings, **{**arrays, "actions": -arrays["actions"]})
-    with pytest.raises(UserError, match=r"other settings .*demonstrations_sha256"):
+    with pytest.raises(UserError, match="learned from other demonstrations"):
         learners.train_ipmd(recordings, resume=folder, **how)
+
+
+def test_states_alone(tmp_path):
+    walks = np.random.default_rng(0).normal(size=(3, 21, 2))
+    episodes = [{"observations": walk} for walk in walks]
+    small = {"agent_settings": {"hidden_sizes": (8,), "batch_size": 8}, "options": options(tmp_path)}
+    quick = {"frames": 160, "num_seeds": 2, "warmup_frames": 80, "num_envs": 2, "compile": False}
+    result = learners.train_ipmd(episodes, env_id=LINE, **quick, **small)
+    config = json.loads((result.directory / "config.json").read_text())["config"]["agent"]
+    assert (config["reward_inputs"], config["expert_ratio"]) == ("ss", 0.0)
+    log = (result.directory / "rlopt.log").read_text()
+    assert (
+        "The demonstrations have no actions: IPMD learns from states alone (reward_inputs ss, expert_ratio 0.0)." in log
+    )
+    result = learners.train_ipmd(episodes, env_id=LINE, reward_inputs="s", **quick, **small)
+    assert result.agent.config.reward_inputs == "s"
+    for settings in ({"reward_inputs": "sa"}, {"expert_ratio": 0.5}):
+        with pytest.raises(UserError, match="needs the expert's actions"):
+            learners.train_ipmd(episodes, env_id=LINE, **settings, **quick, **small)
+    with pytest.raises(UserError, match="BC learns from the expert's actions, and these demonstrations have none"):
+        learners.train_bc(episodes, env_id=LINE, **small)
+    assert len([*(tmp_path / "logs" / "ipmd").rglob("config.json")]) == 2  # those that were refused left nothing
+
+
+def test_a_comparison_from_states_alone(tmp_path):
+    episodes = [{"observations": walk} for walk in np.random.default_rng(0).normal(size=(3, 21, 2))]
+    how = {
+        "ipmd_frames": 160,
+        "num_seeds": 2,
+        "demos": 2,
+        "expert_data": episodes,
+        "save_dir": tmp_path / "out",
+        "agent_settings": {"hidden_sizes": (8,), "batch_size": 8},
+        "training_settings": {"warmup_frames": 80, "num_envs": 2, "compile": False},
+        "options": options(tmp_path),
+    }
+    with pytest.raises(UserError, match="--methods"):
+        comparison.compare_methods(LINE, methods=["ipmd", "bc"], **how)
+    results = comparison.compare_methods(LINE, methods=["ipmd"], **how)
+    assert results["config"]["stages"]["ipmd"]["agent"]["reward_inputs"] == "ss"
+
+
+def test_other_arguments_than_the_demonstrations_are_said(caplog):
+    episodes = [{"observations": np.random.default_rng(0).normal(size=(21, 2))}]
+    data = from_episodes(episodes, env_spec(LINE, {"goal": 0.5}))
+    caplog.clear()
+    prepare_demonstrations(data)
+    assert not caplog.messages
+    prepare_demonstrations(data, env_spec(LINE, {"goal": 1.0}))
+    assert f"The demonstrations are of {LINE} with goal=0.5, the environment has goal=1.0." in caplog.messages
+
+
+def test_the_random_return_of_an_environment_is_measured_once(monkeypatch):
+    spec, played = env_spec(LINE), []
+    evaluate = readers.evaluate
+    monkeypatch.setattr(readers, "evaluate", lambda *args, **how: played.append(1) or evaluate(*args, **how))
+    episodes = [{"observations": np.random.default_rng(0).normal(size=(21, 2))}]
+    first, second = (prepare_demonstrations(episodes, spec).random_return for _ in range(2))
+    assert first == second < 0
+    assert len(played) == 1

@@ -105,7 +105,10 @@ def test_action_noise():
         ({"next_observation": torch.zeros(5, 3)}, r"'next_observation' must have shape \[5, 2\].* found \[5, 3\]"),
         ({"reward": torch.zeros(5, 1)}, r"'reward' must have shape \[5\].* found \[5, 1\]"),
         ({"truncated": torch.zeros(6)}, r"'truncated' must have shape \[5\].* found \[6\]"),
-        ({"reward": torch.tensor([0, math.nan, math.inf, 0, 0])}, "'reward' holds NaN or infinity in 2 of 5"),
+        (
+            {"reward": torch.tensor([0, math.nan, math.inf, 0, 0])},
+            "'reward' holds NaN .* 2 of 5 .* .first in episode 0, step 1",
+        ),
         ({"observation": torch.full((5, 2), 1e300, dtype=torch.float64)}, "'observation' holds .* 10 of 10"),
         ({"action": torch.tensor([[0], [1], [-1], [2], [-1.5]])}, r"2 of 5 actions lie outside \[-1, 1\]: scale"),
         ({"episode_lengths": torch.tensor([3, 3])}, "'episode_lengths' .* sum to 5 .* found 6"),

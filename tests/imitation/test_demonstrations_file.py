@@ -174,3 +174,15 @@ def test_data_of_another_environment(tmp_path):
     # another id with the same sizes (changed dynamics) is welcome
     assert len(load_demonstrations(path, env_id="HeavyPendulum-v0", observation_size=3, action_size=1)) == 5
     assert len(load_demonstrations(path, env_id="Pendulum-v1")) == 5
+
+
+@pytest.mark.parametrize("key", ["observation", "terminated", "episode_lengths", "action_low"])
+def test_a_tensor_of_another_dtype_is_refused(tmp_path, key):
+    """A file keeps dtypes; casts are for what is read from elsewhere."""
+    state = make([3, 4]).to_dict()
+    for part in (state, state["transitions"], state["spec"]):
+        if key in part:
+            part[key] = part[key].to(torch.float16)
+    torch.save(state, tmp_path / "expert_buffer.pt")
+    with pytest.raises(UserError, match=rf"'{key}' must be torch\.\w+, found torch\.float16"):
+        load_demonstrations(tmp_path / "expert_buffer.pt")

@@ -160,8 +160,8 @@ def test_a_last_step_without_a_next_observation_is_left_out_and_counted(said):
 def test_what_is_refused(change, message):
     with pytest.raises(UserError, match=message):
         from_episodes([walk(3, **CUT), {**walk(3, 50, **CUT), **change}], "TestPush-v0")
-    with pytest.raises(UserError, match="Episode 0: 'actions' is missing; there are observations"):
-        from_episodes([{"observations": np.zeros((3, 2))}], "TestPush-v0")
+    with pytest.raises(UserError, match="'action' is missing, but control_inputs looks like it"):
+        from_episodes([{"observations": np.zeros((3, 2)), "control_inputs": np.zeros(2)}], "TestPush-v0")
     with pytest.raises(UserError, match="no episodes"):
         from_episodes([], "TestPush-v0")
 
@@ -253,7 +253,7 @@ def test_arrays_that_are_refused(tmp_path):
         load_demonstrations(tmp_path / "steps.npz", env="TestPush-v0")
     with pytest.raises(UserError, match="say which one with --env"):
         load_demonstrations(tmp_path / "steps.npz")
-    with pytest.raises(UserError, match="sum to 7 actions, found 6"):
+    with pytest.raises(UserError, match="sum to 7 steps, found 6"):
         load_demonstrations(flat(*TWO) | {"episode_lengths": [3, 3]}, env="TestPush-v0")
     np.savez(tmp_path / "code.npz", observations=np.array([print], object), actions=np.zeros((1, 1)))
     with pytest.raises(UserError, match="pickled objects, which could run code"):

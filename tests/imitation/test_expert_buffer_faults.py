@@ -16,7 +16,7 @@ def without(*keys):
     return nested().exclude(*keys)
 
 
-@pytest.mark.parametrize("key", ["observation", "action", ("next", "observation")])
+@pytest.mark.parametrize("key", ["observation", ("next", "observation")])
 @pytest.mark.parametrize("wrap", [lambda data: data, lambda data: data.to_dict(), lambda data: Uniform(lambda n: data)])
 def test_a_missing_key_is_named(key, wrap):
     with pytest.raises(UserError) as error:

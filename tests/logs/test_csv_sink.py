@@ -32,6 +32,20 @@ def test_a_row_with_other_columns_raises_and_names_them(tmp_path):
     assert read_rows(tmp_path) == [["frames", "loss"], ["1", "2"], ["3", "2"]]
 
 
+def test_a_column_that_comes_later_is_nan_before(tmp_path):
+    with open_log(tmp_path) as log:
+        log.add_columns(["success_mean"])  # there are no rows yet
+        log.metrics({"frames": 1, "loss": 2})
+        log.add_columns(["success_mean"])
+        log.add_columns(["loss", "success_mean"])  # it has both
+        log.metrics({"frames": 3, "success_mean": 0.5, "loss": 4})
+    expected = [["frames", "loss", "success_mean"], ["1", "2", "nan"], ["3", "4", "0.5"]]
+    assert read_rows(tmp_path) == expected
+    with open_log(tmp_path, resume_at=1) as log:
+        log.metrics({"frames": 5, "success_mean": 1, "loss": 6})
+    assert read_rows(tmp_path) == [*expected[:2], ["5", "6", "1"]]
+
+
 def test_resume_drops_later_rows_and_appends(tmp_path):
     with open_log(tmp_path) as log:
         for frames in (10, 20, 30):

@@ -240,7 +240,7 @@ def test_appended_text_is_on_disk_at_once(tmp_path):
         append_text(file, "second\n")
         assert (tmp_path / "rlopt.log").read_text() == "first\nsecond\n"
     with pytest.raises(
-        UserError, match=r"Cannot write /dev/full: No space left on device; free some space and resume\."
+        UserError, match=r"Cannot write /dev/full: No space left on device; free some space or choose another"
     ):
         append_text(open("/dev/full", "w", buffering=1), "x\n")  # noqa: SIM115  # line-buffered: empty after the failure
 

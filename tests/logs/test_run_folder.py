@@ -10,7 +10,7 @@ import torch
 
 from rlopt import runlog
 from rlopt.logs import run_folder
-from rlopt.logs.run_folder import new_run_directory, read_metrics, timestamp, to_json, write_config
+from rlopt.logs.run_folder import new_run_directory, read_config, read_metrics, timestamp, to_json, write_config
 from rlopt.logs.run_log import RunLog
 
 from .shared import open_log
@@ -35,7 +35,7 @@ def test_config_json_holds_settings_versions_and_device(tmp_path):
     assert content["device"] == "cpu"
     assert content["versions"]["torch"] == torch.__version__
     assert set(content["versions"]) == {"python", "rlopt", "torch", "torchrl", "tensordict", "gymnasium", "numpy"}
-    assert text.index('"config"') < text.index('"device": "cpu",\n  "title"') < text.index('"versions"')
+    assert text.index('"config"') < text.index('"device": "cpu",\n  "sha256"') < text.index('"versions"')
 
 
 def test_to_json_knows_what_json_does_not():
@@ -61,7 +61,7 @@ def test_config_json_names_the_gpu(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"H100 of {device}")
     content = write_config(tmp_path, "SAC", {"device": "cuda:1"})
     assert content["device"] == "cuda:1 (H100 of cuda:1)"
-    assert json.loads((tmp_path / "config.json").read_text()) == content
+    assert read_config(tmp_path) == content
 
 
 def test_a_line_that_a_crash_cut_off_is_not_read(tmp_path):

@@ -223,12 +223,12 @@ def test_a_study_has_a_line_per_method_and_a_dot_per_seed(tmp_path):
 
 
 def test_an_ablation_has_a_bar_a_correlation_and_its_seeds(tmp_path):
-    cells = {"default": method([0.8, 1.0]) | {"pearson": 0.9}, "1/eta = 1": method([-3.0, 0.5]) | {"pearson": -0.25}}
+    cells = {"default": method([0.8, 1.0]) | {"pearson": 0.9}, "1/eta = 1": method([-3.0, 0.5]) | {"pearson": None}}
     (axes,) = ablation_figure(cells, title="Pendulum-v1: IPMD", path=tmp_path / "ablations.png").axes
     assert (tmp_path / "ablations.png").read_bytes().startswith(PNG)
     assert [bar.get_width() for bar in axes.patches] == pytest.approx([0.9, -1.25])
     assert [label.get_text() for label in axes.get_yticklabels()] == ["default", "1/eta = 1"]
-    assert [text.get_text() for text in axes.texts] == ["0.90   r = 0.90", "-1.25   r = -0.25"]
+    assert [text.get_text() for text in axes.texts] == ["0.90   r = 0.90", "-1.25   r = not defined"]
     assert [list(line.get_xdata()) for line in axes.lines if line.get_linestyle() == "None"] == [
         [0.8, 1.0],
         [-3.0, 0.5],

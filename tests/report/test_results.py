@@ -69,7 +69,10 @@ def test_the_keys_of_the_design():
         *("methods", "reward_recovery", "versions", "config"),
     ]
     assert found["reward_recovery"] == RECOVERY
-    common = ["return_per_seed", "return_mean", "normalized_per_seed", "normalized_iqm", "normalized_ci95"]
+    common = [
+        *("return_per_seed", "return_mean", "normalized_per_seed", "normalized_iqm", "normalized_ci95"),
+        *("success_rate_per_seed", "success_rate"),
+    ]
     units = {"sac": "frames", "ipmd": "frames", "bc": "epochs"}
     for name, unit in units.items():
         assert list(found["methods"][name]) == [*common, unit, "wall_seconds"]
@@ -96,6 +99,41 @@ def test_the_table_has_a_row_per_method_in_the_order_of_methods():
         "",
     ]
     assert "Pearson correlation 0.875, standardised error 0.500" in rows[-1]
+
+
+def test_success_rates_are_in_the_results_and_the_table():
+    successes = [[True, True, False, True], [False, False, False, False]]
+    stages = {"sac": stage() | {"successes": successes}, "ipmd": stage() | {"successes": None}, "bc": stage("epochs")}
+    found = results(stages)
+    rates = {name: (entry["success_rate_per_seed"], entry["success_rate"]) for name, entry in found["methods"].items()}
+    assert rates == {"sac": ([0.75, 0.0], 0.375), "ipmd": (None, None), "bc": (None, None)}
+    header, *rows = results_table(found).splitlines()[2:6]
+    assert header.startswith("Method  Return  Success  Score (IQM)  ")
+    assert [row.split()[:4] for row in rows] == [
+        ["SAC", "70.0", "38%", "0.700"],
+        ["IPMD", "70.0", "-", "0.700"],
+        ["BC", "70.0", "-", "0.700"],
+    ]
+    assert "Success: the share of episodes" in results_table(found)
+    for entry in found["methods"].values():  # as a results.json of an earlier version
+        del entry["success_rate_per_seed"], entry["success_rate"]
+    assert results_table(found) == results_table(results({"sac": stage(), "ipmd": stage(), "bc": stage("epochs")}))
+
+
+@pytest.mark.parametrize("missing", [None, float("nan")])  # NaN: in a stage of an earlier version
+def test_a_correlation_that_cannot_be_computed_is_not_defined(missing, tmp_path):
+    stages = {"ipmd": stage(recovery=dict.fromkeys(RECOVERY, missing))}
+    found = results(stages)
+    assert "Pearson correlation not defined, standardised error not defined." in results_table(found)
+    write_comparison(found, stages, tmp_path)
+    written = json.loads((tmp_path / "results.json").read_text())
+    assert written["reward_recovery"] == {"pearson": None, "standardized_error": None}
+
+
+def test_one_seed_has_no_interval_in_the_table():
+    single = stage() | {"returns": [[90.0, 70.0]]}
+    row = results_table(results({"bc": stage("epochs"), "sac": single})).splitlines()[3]
+    assert row == "SAC     80.0    0.800        not defined     0.800       10 frames    -      1:01"
 
 
 def test_an_expert_no_better_than_random_is_named_in_the_table():
@@ -162,3 +200,5 @@ def test_the_sentence_of_a_log():
     assert line == "BC: return 70.0 over 2 seeds, 0.700 of the expert (normalised, IQM), worst seed 0.600."
     line = score_line("BC", returns, demonstrations(expert_return=None))
     assert line == "BC: return 70.0 over 2 seeds; the expert's return is not recorded, so there is no score."
+    line = score_line("BC", returns, demonstrations(), np.array([[True, True], [False, True]]))
+    assert line.startswith("BC: return 70.0 over 2 seeds, success rate 75%, 0.700 of the expert")

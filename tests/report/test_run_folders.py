@@ -148,7 +148,7 @@ def test_what_is_refused(make_run, expert, tmp_path):
     (foreign / "metrics.csv").write_text("step,reward\n1,2\n")
     for text in ("{", "[]", json.dumps({"config": {}}), json.dumps({"title": "", "config": {"env": "Pendulum-v1"}})):
         (foreign / "config.json").write_text(text)
-        with pytest.raises(UserError, match="foreign has a config"):
+        with pytest.raises(UserError, match=r"foreign(/config\.json is damaged| has a config)"):
             plot_runs([str(foreign)], "runs.png")
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlopt.errors import UserError
-from rlopt.report.statistics import iqm, normalized_score, pearson, standardized_error, stratified_bootstrap_ci
+from rlopt.report.statistics import iqm, normalized_score, pearson, shown, standardized_error, stratified_bootstrap_ci
 
 values = st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=40)
 
@@ -138,6 +138,12 @@ def test_correlation_is_scipys():
     expected = scipy.stats.pearsonr(x, y).statistic
     assert pearson(x, y) == pytest.approx(expected)
     assert standardized_error(x, y) == pytest.approx(math.sqrt(2 * (1 - expected)))
+
+
+def test_a_number_for_the_eye():
+    assert shown(0.12345, 3) == "0.123"
+    assert shown(None, 3) == shown(float("nan"), 3) == "not defined"
+    assert shown(None, 1, "not recorded") == "not recorded"
 
 
 @pytest.mark.parametrize("measure", [pearson, standardized_error])

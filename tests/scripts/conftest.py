@@ -7,7 +7,7 @@ import pytest
 
 from rlopt.imitation import save_demonstrations
 
-from .shared import BC, COLLECT, EXPERT, FRAMES, IPMD, SCRIPTS, SMALL, replace_training, run, run_here
+from .shared import BC, COLLECT, COMPARE, EXPERT, FRAMES, IPMD, SCRIPTS, SMALL, replace_training, run, run_here
 from .shared_errors import demonstrations, files
 
 
@@ -78,3 +78,24 @@ def refused(call, monkeypatch):
         return line.removeprefix("error: ")
 
     return run
+
+
+QUICK = "--num-seeds 2 --num-envs 2 --warmup-frames 64 --updates-per-frame 0.1 --batch-size 8 --hidden-size 8"
+
+
+@pytest.fixture
+def quick(counter_env):
+    """A command line of the test environment, for a run of a second."""
+    save_demonstrations(demonstrations(counter_env), "counter")
+    own = {
+        COLLECT: f"{QUICK} --frames 320 --episodes 2 --checkpoint-points 2",
+        IPMD: f"{QUICK} --frames 320 --checkpoint-points 2",
+        BC: "--num-seeds 2 --epochs 3 --hidden-size 8 --batch-size 8",
+        COMPARE: f"{QUICK} --expert-frames 320 --ipmd-frames 320 --bc-epochs 1 --demos 2",
+    }
+
+    def build(script, *flags):
+        first = ["counter/expert_buffer.pt"] if script in (IPMD, BC) else ["--env", counter_env]
+        return [script, *first, *own[script].split(), "--device", "cpu", "--no-progress", *flags]
+
+    return build

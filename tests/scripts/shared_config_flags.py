@@ -88,6 +88,7 @@ VALUES = {
     "wandb_entity": ("me", "me"),
     "wandb_group": ("us", "us"),
     "show_progress": (None, True),
+    "keep_checkpoint": (None, True),
 }
 """Field to its words on the command line (None: a switch) and the value that they mean, which is no default."""
 

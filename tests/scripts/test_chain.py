@@ -46,7 +46,7 @@ def test_01_leaves_demonstrations_and_a_run_folder(chain):
     }
     directory = only((root / "logs" / "sac" / "Pendulum-v1").iterdir())
     assert re.fullmatch(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d", directory.name)
-    assert files(directory) == {"sac_expert.pt", "rlopt.log", "metrics.csv", "config.json"}
+    assert files(directory) == {"sac_expert.pt", "rlopt.log", "metrics.csv", "metrics.crc32", "config.json"}
 
 
 def test_expert_buffer_is_what_the_design_says(chain):
@@ -117,7 +117,7 @@ def test_02_leaves_a_model_and_a_run_folder(chain):
     assert finished["ipmd"].returncode == 0, finished["ipmd"].stderr
     directory = only((root / "logs" / "ipmd" / "Pendulum-v1").iterdir())
     assert finished["ipmd"].stdout == f"Model: {(directory / 'ipmd_model.pt').relative_to(root)}\n"
-    assert files(directory) == {"ipmd_model.pt", "rlopt.log", "metrics.csv", "config.json"}
+    assert files(directory) == {"ipmd_model.pt", "rlopt.log", "metrics.csv", "metrics.crc32", "config.json"}
     agent, about = load_agent(directory / "ipmd_model.pt")
     assert (about["kind"], about["env_id"], about["seeds"]) == ("ipmd", "Pendulum-v1", [43, 44])
     assert agent.config.expert_batch_size == 32
@@ -227,7 +227,7 @@ def test_02_interrupted_keeps_a_checkpoint_and_resumes(stop, chain, tmp_path):
     finished = run(SCRIPTS / IPMD, chain[0] / EXPERT, *flags, "--resume", directory, cwd=tmp_path)
     assert finished.returncode == 0, finished.stderr
     assert only((tmp_path / "logs" / "ipmd" / "Pendulum-v1").iterdir()) == directory
-    assert files(directory) == {"ipmd_model.pt", "rlopt.log", "metrics.csv", "config.json"}
+    assert files(directory) == {"ipmd_model.pt", "rlopt.log", "metrics.csv", "metrics.crc32", "config.json"}
     rows = metrics(directory)
     assert rows[: len(before)] == before
     assert [row["frames"] for row in rows] == [160 * i for i in range(3, 21)]  # none twice, none lost

@@ -64,8 +64,9 @@ def check_results(results, *, methods, finite):
         unit = "epochs" if name == "bc" else "frames"
         assert set(method) == {
             *("return_per_seed", "return_mean", "normalized_per_seed", "normalized_iqm", "normalized_ci95"),
-            *(unit, "wall_seconds"),
+            *(unit, "wall_seconds", "success_rate", "success_rate_per_seed"),
         }
+        assert method["success_rate"] is method["success_rate_per_seed"] is None  # Pendulum has no success
         assert len(method["return_per_seed"]) == len(method["normalized_per_seed"]) == 2
         assert len(method["normalized_ci95"]) == 2
         assert method["return_mean"] == pytest.approx(sum(method["return_per_seed"]) / 2)
@@ -199,7 +200,7 @@ def test_04_resume_runs_the_stage_that_is_missing(again, monkeypatch):
     forbid(monkeypatch, "sac", "ipmd")
     before = files(again / "logs" / "bc")
     assert run_here(monkeypatch, COMPARE, *COMPARISON, "--no-wandb", "--device", "cpu", "--resume") == 0
-    assert len(files(again / "logs" / "bc")) == len(before) + 3  # a new run folder: log, metrics, config
+    assert len(files(again / "logs" / "bc")) == len(before) + 4  # a new run's log, config, metrics and checksum
     assert set(torch.load(path, weights_only=True)["stages"]) == {"sac", "ipmd", "bc"}
 
 

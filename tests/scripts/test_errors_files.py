@@ -179,16 +179,15 @@ def test_an_environment_that_the_file_names_and_nobody_knows(script, refused):
 @pytest.mark.parametrize("script", [COLLECT, IPMD_SCRIPT])
 def test_resume_of_a_folder_without_a_checkpoint(script, refused):
     message = refused(*command(script, "--resume", "data"))
-    assert message.startswith("Checkpoint not found: data/checkpoint.pt.")
-    assert "--resume takes the log folder of an interrupted run" in message
+    assert message == "data is no run folder: --resume takes the log folder of a run that was stopped."
 
 
 def test_a_finished_run_is_said_to_be_finished(workplace, refused):
     run = workplace / "logs" / "ipmd" / "Pendulum-v1" / "done"
     run.mkdir(parents=True)
-    (run / "config.json").write_text("{}")
+    (run / "config.json").write_text('{"config": {}}')
     message = refused(IPMD_SCRIPT, "data/expert_buffer.pt", "--resume", run)
-    assert "left no checkpoint: it is finished, or was stopped before the first one" in message
+    assert "has no checkpoint: it is finished" in message
 
 
 @pytest.mark.parametrize("script", [COLLECT, IPMD_SCRIPT])
@@ -198,16 +197,17 @@ def test_resume_of_something_else_leaves_it_alone(script, content, refused):
     folder.mkdir()
     torch.save(content, folder / "checkpoint.pt")
     (folder / "metrics.csv").write_text("frames,return_mean\n640,-1200\n")
-    (folder / "config.json").write_text("{}")
+    (folder / "config.json").write_text('{"config": {}}')
     message = refused(*command(script, "--resume", "run"))
     assert "run/checkpoint.pt" in message
-    assert "--resume takes the log folder of an interrupted run" in message
+    assert "--resume takes the log folder of a run that was stopped" in message
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 half a file"])
 def test_resume_of_a_damaged_checkpoint(content, refused):
     Path("run").mkdir()
     Path("run/checkpoint.pt").write_bytes(content)
+    Path("run/config.json").write_text('{"config": {}}')
     assert "damaged" in refused(COLLECT, "--resume", "run")
 
 

@@ -1,5 +1,7 @@
 """What goes wrong mid-training: Ctrl-C, losses that are no numbers, W&B; what was good is kept (DESIGN section 6)."""
 
+import math
+import signal
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ import torch
 from rlopt.agents import BC, IPMD, SAC
 from rlopt.experiments import comparison, learners
 from rlopt.imitation import save_demonstrations
+from rlopt.training import monitor
 from rlopt.training.evaluation import Evaluator
 
 from .shared_errors import BC_SCRIPT, COLLECT, COMPARE, IPMD_SCRIPT, demonstrations
@@ -18,6 +21,8 @@ pytestmark = pytest.mark.usefixtures("workplace")
 
 SHORT = "--num-seeds 2 --num-envs 2 --warmup-frames 64 --updates-per-frame 0.25 --batch-size 8 --hidden-size 8"
 """With 8 steps of 2 environments, 16 frames a batch and 4 updates."""
+RECORD = ("rlopt.log", "metrics.csv", "metrics.crc32", "config.json")
+"""What every run folder has."""
 
 
 @pytest.fixture
@@ -47,6 +52,25 @@ def after(monkeypatch, agent_type, updates, act):
     monkeypatch.setattr(agent_type, "update", spoilt)
 
 
+@pytest.fixture(autouse=True)
+def checkpoints_take_their_time(monkeypatch):
+    """These trainings are so short that most checkpoints would be left out."""
+    monkeypatch.setattr(monitor, "SAVING", math.inf)
+
+
+def ctrl_c():
+    """What presses Ctrl-C once, whenever it is first asked for a report."""
+    pressed = []
+
+    def press(report):
+        if not pressed:
+            pressed.append(1)
+            signal.raise_signal(signal.SIGINT)
+        return report
+
+    return press
+
+
 def interrupt(*args, **kwargs):
     raise KeyboardInterrupt
 
@@ -63,7 +87,7 @@ def run_folder(kind, counter_env):
 @pytest.mark.parametrize(("script", "agent_type", "kind"), [(COLLECT, SAC, "sac"), (IPMD_SCRIPT, IPMD, "ipmd")])
 def test_ctrl_c_saves_a_checkpoint_to_go_on_from(script, agent_type, kind, call, short, counter_env, monkeypatch):
     with monkeypatch.context() as patch:
-        after(patch, agent_type, 60, interrupt)
+        after(patch, agent_type, 60, ctrl_c())
         code, out, err = call(*short(script))
     folder = run_folder(kind, counter_env)
     assert (code, out) == (130, "")
@@ -78,7 +102,7 @@ def test_ctrl_c_saves_a_checkpoint_to_go_on_from(script, agent_type, kind, call,
     assert code == 0, err
     assert run_folder(kind, counter_env) == folder
     model = {"sac": "sac_expert.pt", "ipmd": "ipmd_model.pt"}[kind]
-    assert {path.name for path in folder.iterdir()} == {model, "rlopt.log", "metrics.csv", "config.json"}
+    assert {path.name for path in folder.iterdir()} == {model, *RECORD}
     frames = [line.split(",")[0] for line in (folder / "metrics.csv").read_text().splitlines()]
     assert frames == ["frames", *(str(32 * i) for i in range(3, 21))]
     assert Path("expert_data", counter_env, "expert_buffer.pt").exists() == (kind == "sac")
@@ -90,7 +114,7 @@ def test_ctrl_c_during_bc_keeps_the_policies_of_the_run_before(call, short, coun
     before = {path: path.read_bytes() for path in folder.glob("*.pt")}
     assert {path.name for path in before} == {"bc_policy_seed44.pt", "bc_policy_seed45.pt"}
     with monkeypatch.context() as patch:
-        after(patch, BC, 120, interrupt)
+        after(patch, BC, 120, ctrl_c())
         code, out, err = call(*short(BC_SCRIPT, "--lr", "0.01"))
     assert (code, out) == (130, "")
     assert "Traceback" not in err
@@ -108,7 +132,7 @@ def test_ctrl_c_during_bc_keeps_the_policies_of_the_run_before(call, short, coun
 
 def test_an_interrupted_comparison_goes_on_in_the_same_run(call, short, counter_env, monkeypatch):
     with monkeypatch.context() as patch:
-        after(patch, IPMD, 60, interrupt)
+        after(patch, IPMD, 60, ctrl_c())
         code, _, err = call(*short(COMPARE))
     assert code == 130
     assert "Traceback" not in err
@@ -138,12 +162,12 @@ def test_a_loss_that_is_no_number_keeps_the_last_good_checkpoint(
     message = err.splitlines()[-1]
     assert message.startswith("error: Training stopped at ")
     assert "is not finite for seed number 1." in message
-    assert "last good checkpoint is kept" in message
     folder = run_folder(kind, counter_env)
+    assert f"The last checkpoint is kept. To go on from it: add --resume {folder}" in err
     state = torch.load(folder / "checkpoint.pt", weights_only=True)
     assert 64 <= state["frames"] < 320
     assert all(value == value for values in state["history"]["losses"].values() for row in values for value in row)
-    assert {path.name for path in folder.iterdir()} == {"checkpoint.pt", "rlopt.log", "metrics.csv", "config.json"}
+    assert {path.name for path in folder.iterdir()} == {"checkpoint.pt", "replay", *RECORD}
     assert "nan" not in (folder / "metrics.csv").read_text()
     assert Path("expert_data", counter_env, "expert_buffer.pt").read_bytes() == stored
 
@@ -155,12 +179,13 @@ def test_bc_stops_at_a_loss_that_is_no_number(call, short, counter_env, monkeypa
     assert "Traceback" not in err
     message = err.splitlines()[-1]
     assert message.startswith("error: Training stopped at 2 epochs: bc_loss is not finite for seed number 1.")
-    assert not list(Path("logs").rglob("*.pt"))
+    (checkpoint,) = Path("logs").rglob("*.pt")
+    assert torch.load(checkpoint)["epochs"] == 1
 
 
 def test_resume_with_other_settings_leaves_the_checkpoint_for_the_right_ones(call, short, counter_env, monkeypatch):
     with monkeypatch.context() as patch:
-        after(patch, SAC, 60, interrupt)
+        after(patch, SAC, 60, ctrl_c())
         assert call(*short(COLLECT))[0] == 130
     folder = run_folder("sac", counter_env)
     kept = {name: (folder / name).read_bytes() for name in ("checkpoint.pt", "metrics.csv", "config.json")}
@@ -182,12 +207,12 @@ def test_resume_with_other_settings_leaves_the_checkpoint_for_the_right_ones(cal
 
 def test_resume_with_other_demonstrations_is_refused(call, short, counter_env, monkeypatch):
     with monkeypatch.context() as patch:
-        after(patch, IPMD, 60, interrupt)
+        after(patch, IPMD, 60, ctrl_c())
         assert call(*short(IPMD_SCRIPT, "--demos", 1))[0] == 130
     folder = run_folder("ipmd", counter_env)
-    code, _, err = call(*short(IPMD_SCRIPT, "--resume", folder))
+    code, _, err = call(*short(IPMD_SCRIPT, "--demos", 2, "--resume", folder))
     assert code == 2
-    assert "(demonstrations: 1, now 3; demonstrations_sha256: " in err.splitlines()[-1]
+    assert "learned from other demonstrations" in err.splitlines()[-1]
     assert (folder / "checkpoint.pt").exists()
     assert call(*short(IPMD_SCRIPT, "--demos", 1, "--resume", folder))[0] == 0
 
@@ -196,7 +221,7 @@ def test_resume_with_other_demonstrations_is_refused(call, short, counter_env, m
 def test_ctrl_c_while_bc_is_evaluated_keeps_a_checkpoint(place, call, short, counter_env, monkeypatch):
     with monkeypatch.context() as patch:
         if place == "evaluate":
-            patch.setattr(Evaluator, "__call__", interrupt)
+            patch.setattr(Evaluator, "play", interrupt)
         else:
             patch.setattr(learners, "final_evaluation", interrupt)
         code, _, err = call(*short(BC_SCRIPT))

@@ -142,6 +142,7 @@ ALL_COMMON = {
 ALL_ONE = {
     "--env": ("MountainCarContinuous-v0", None, "env_id", "MountainCarContinuous-v0"),
     "--resume": ("there", None, "resume", "there"),
+    "--init-from": ("m.pt", None, "init_from", "m.pt"),
     "--seed": ("7", TRAINING, "seed", 7),
     "--num-seeds": ("3", TRAINING, "num_seeds", 3),
 }
@@ -250,7 +251,8 @@ def test_every_flag_reaches_its_stage(script, monkeypatch, capsys, workplace):
 
 
 def test_01_with_a_reward_goes_to_a_stage_of_its_own(monkeypatch, workplace):
-    table = {flag: entry for flag, entry in ALL[COLLECT].items() if flag not in ("--save-dir", "--episodes")}
+    of_the_expert = ("--save-dir", "--episodes", "--init-from")
+    table = {flag: entry for flag, entry in ALL[COLLECT].items() if flag not in of_the_expert}
     table["--reward"] = ("r.pt", None, "reward", "r.pt")
     place = (frozen_reward, "train_on_frozen_reward")
     check(called_with(COLLECT, command_line(table), place, monkeypatch), table)

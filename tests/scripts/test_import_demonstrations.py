@@ -80,3 +80,16 @@ def test_studies_take_a_recording_and_its_environment(recording, call, workplace
         assert code == 0, err
         assert out
     assert (workplace / "study_results" / "Pendulum-v1" / "ablations.png").exists()
+
+
+def test_states_alone(call, workplace):
+    walks = np.random.default_rng(0).normal(size=(2, 201, 3))
+    np.savez(workplace / "capture.npz", observations=walks)
+    code, out, err = call(IMPORT, "capture.npz", "--env", "Pendulum-v1")
+    assert code == 0, err
+    assert "2, 400 transitions, 200 to 200 steps each" in out
+    assert "actions          not recorded, so that only a reward of states alone can be learned" in out
+    assert (workplace / "expert_data" / "Pendulum-v1" / "demonstrations.png").stat().st_size > 10_000
+    code, _, err = call(BC, "expert_data/Pendulum-v1/expert_buffer.pt", "--epochs", 1)
+    assert code == 2
+    assert "BC learns from the expert's actions, and these demonstrations have none" in err

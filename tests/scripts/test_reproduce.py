@@ -164,3 +164,13 @@ def test_budgets_too_small_for_an_episode_are_refused_before_anything_is_trained
 def test_an_empty_table_says_so(asked, monkeypatch, capsys):
     assert reproduce(monkeypatch, "--table-only") == 0
     assert capsys.readouterr().out == "Nothing in reproduced_results yet.\n"
+
+
+@pytest.mark.parametrize("text", ['{"half', "[]", '{"methods": {}}', '{"methods": {"ipmd": 3, "bc": {}}}'])
+def test_damaged_results_are_refused_in_one_sentence(asked, monkeypatch, capsys, text):
+    path = Path("reproduced_results/Hopper-v5/results.json")
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    assert reproduce(monkeypatch, "--table-only") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert str(path) in line

@@ -39,7 +39,7 @@ def script(name, folder, *flags):
 
 def test_the_probe_sees_what_is_loaded(tmp_path):
     assert probe("import gymnasium", tmp_path)[1] == ["gymnasium"]
-    assert probe("import rlopt.training", tmp_path)[1] == list(HEAVY)
+    assert probe("import rlopt.training, gymnasium", tmp_path)[1] == list(HEAVY)
 
 
 def test_the_package_loads_nothing_heavy(tmp_path):

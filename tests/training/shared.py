@@ -1,9 +1,12 @@
 """What the tests of the loops share: a small agent, settings, and stand-ins for evaluator and log."""
 
+import signal
+
 import numpy as np
 
 from rlopt.agents import SAC
 from rlopt.config import SACConfig, TrainingConfig
+from rlopt.training.evaluation import Evaluation
 
 S = 2
 TINY = {"hidden_sizes": (8,), "batch_size": 8}
@@ -32,16 +35,21 @@ def spy_on_updates(agent, report=lambda number, info: info):
 
 
 class ConstantEvaluator:
-    """Returns 1, 2, ... for seed 0 and 10 times as much for seed 1, at each call; `fail_at` a call raises."""
+    """Returns 1, 2, ... for seed 0 and 10 times as much for seed 1, at each call; Ctrl-C is pressed during call `stop_at`.
 
-    def __init__(self, fail_at=None):
-        self.calls, self.fail_at = 0, fail_at
+    `succeeds_from` a call on, seed 1 succeeds in one of its two episodes.
+    """
 
-    def __call__(self, policy):
+    def __init__(self, stop_at=None, succeeds_from=None):
+        self.calls, self.stop_at, self.succeeds_from = 0, stop_at, succeeds_from
+
+    def play(self, policy):
         self.calls += 1
-        if self.calls == self.fail_at:
-            raise KeyboardInterrupt
-        return self.calls * np.array([[0.5, 1.5], [5.0, 15.0]])  # [S, episodes]
+        if self.calls == self.stop_at:
+            signal.raise_signal(signal.SIGINT)
+        known = self.succeeds_from is not None and self.calls >= self.succeeds_from
+        successes = np.array([[False, False], [False, True]]) if known else None
+        return Evaluation(self.calls * np.array([[0.5, 1.5], [5.0, 15.0]]), successes)  # [S, episodes]
 
 
 class RecordingLog:

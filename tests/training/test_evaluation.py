@@ -15,6 +15,7 @@ from rlopt.training.evaluation import (
     EVALUATION_SEED,
     Evaluator,
     evaluate,
+    play,
     random_policy,
     sampling_policy,
     select_policy,
@@ -90,7 +91,7 @@ def test_returns_and_lengths_by_hand(counter_env):
 
 def test_environments_end_on_their_own(counter_env):
     evaluator = Evaluator(counter_env, num_seeds=S, episodes=2)
-    evaluator.envs[1].reset()  # one is an episode ahead: it goes on to the time limit when the others terminate
+    evaluator.copies.envs[1].reset()  # one is an episode ahead: it goes on to the time limit when the others terminate
     assert evaluator(agent(counter_env).policy).tolist() == [[10, 28], [10, 10]]
     evaluator.close()
 
@@ -99,6 +100,65 @@ def test_an_endless_episode_is_an_error(counter_env, monkeypatch):
     monkeypatch.setattr("rlopt.training.evaluation.LONGEST_EPISODE", 3)  # of four
     with pytest.raises(UserError, match=f"{counter_env} did not end within 3 steps: .*max_episode_steps"):
         Evaluator(counter_env, num_seeds=S, episodes=2)(agent(counter_env).policy)
+
+
+REACH = "tests.envs.reach:rlopt-test/Reach-v0"
+"""Episodes of five steps; at the steps `hits`, those succeed whose action is positive (tests/envs/reach.py)."""
+
+
+def first_seed_succeeds(observation):
+    """Positive actions for seed 0, negative ones for seed 1."""
+    return torch.tensor([1.0, -1.0])[:, None, None].expand(S, observation.shape[1], 1)
+
+
+@pytest.mark.parametrize(
+    ("told", "rates"),
+    [
+        ({"key": "is_success", "hits": (5,)}, [1, 0]),
+        ({"key": "is_success", "hits": (3,)}, [0, 0]),  # reached, and lost
+        ({"key": "success", "hits": (3,)}, [1, 0]),  # once is enough
+        ({"key": "success", "hits": ()}, [0, 0]),
+        ({"key": "both", "hits": (5,)}, [1, 0]),
+        ({"key": "both", "hits": (3,)}, [0, 0]),
+        ({"key": "is_success", "when": "at the end"}, [1, 0]),
+        ({"key": "success", "when": "if true", "hits": (2,)}, [1, 0]),
+        ({"key": "another"}, None),
+    ],
+)
+@pytest.mark.parametrize("envs", [None, 2])
+def test_successes_by_hand(told, rates, envs):
+    evaluation = play(first_seed_succeeds, env_spec(REACH, told), num_seeds=S, episodes=P, envs=envs)
+    assert evaluation.returns.tolist() == [[-5.0] * P] * S
+    if rates is None:
+        assert evaluation.successes is evaluation.success_rates is None
+    else:
+        assert evaluation.successes.dtype == np.bool_
+        assert evaluation.successes.tolist() == [[rate == 1] * P for rate in rates]
+        assert evaluation.success_rates.tolist() == rates
+
+
+def test_successes_are_of_the_episodes_that_are_not_over(counter_env, monkeypatch):
+    evaluator = Evaluator(counter_env, num_seeds=S, episodes=2)
+    evaluator.copies.envs[1].reset()  # it goes on for seven steps, the others for four
+    step = type(evaluator.copies.envs[0].unwrapped).step
+    told = {"is_success": False}
+    monkeypatch.setattr(
+        type(evaluator.copies.envs[0].unwrapped),
+        "step",
+        lambda self, action: (*step(self, action)[:4], told | {"is_success": self.t == 7}),
+    )
+    assert evaluator.play(agent(counter_env).policy).successes.tolist() == [[False, True], [False, False]]
+    evaluator.close()
+
+
+def test_once_a_success_was_told_an_episode_without_one_is_none():
+    evaluator = Evaluator(env_spec(REACH, {"when": "if true"}), num_seeds=S, episodes=1)
+    assert evaluator.play(lambda observation: -first_seed_succeeds(observation).abs()).successes is None
+    assert evaluator.play(first_seed_succeeds).successes.tolist() == [[True], [False]]
+    assert (
+        evaluator.play(lambda observation: -first_seed_succeeds(observation).abs()).successes.tolist() == [[False]] * S
+    )
+    evaluator.close()
 
 
 def test_everyone_starts_from_the_same_states(pendulum):

@@ -10,8 +10,10 @@ from rlopt.agents import BC
 from rlopt.config import BCConfig
 from rlopt.imitation.expert_buffer import ExpertReplayBuffer
 from rlopt.logs.files import load_safely
+from rlopt.logs.run_folder import read_metrics
+from rlopt.logs.run_log import RunLog
 from rlopt.training import NotFiniteError, train_offline, train_online
-from rlopt.training.evaluation import BestPolicies
+from rlopt.training.evaluation import BestPolicies, Evaluation
 from rlopt.training.monitor import Monitor, check_finite
 
 from .shared import TINY, ConstantEvaluator, RecordingLog, S, sac, settings
@@ -32,7 +34,7 @@ def report(number):
 def test_a_row_by_hand():
     made = monitor("frames", 100)
     made.report(50, report(1))
-    row = made.row(50, np.array([[1.0, 3.0], [10.0, 30.0]]))
+    row = made.row(50, Evaluation(np.array([[1.0, 3.0], [10.0, 30.0]])))
     assert row.pop("wall_seconds") > 0
     assert row.pop("frames_per_second") > 0
     assert row == {
@@ -44,6 +46,52 @@ def test_a_row_by_hand():
     assert math.isnan(without["return_mean"])
     assert math.isnan(without["return_seed7"])
     assert math.isnan(without["return_seed8"])
+
+
+def test_success_rates_stand_beside_the_returns():
+    log = RecordingLog()
+    log.add_columns = log.values.append
+    made = monitor("frames", 40, log=log)
+    made.evaluator = ConstantEvaluator(succeeds_from=1)
+    made.report(20, report(1))
+    names = ["success_mean", "success_seed7", "success_seed8"]
+    assert [log.rows[0][name] for name in names] == [0.25, 0, 0.5]
+    assert list(log.rows[0])[3:9] == ["return_mean", "return_seed7", "return_seed8", *names]
+    assert log.values[1:] == [{"return": 5.5, "success": 0.25}, names]
+    assert made.history.success_rates == [[0, 0.5]]
+
+
+def test_a_success_that_is_told_late_leaves_rows_of_one_width(tmp_path):
+    with RunLog(tmp_path, config={}, title="BC", total=4, unit="epochs", show_progress=False) as log:
+        made = monitor("epochs", 4, every_report=True, log=log)
+        made.evaluator = ConstantEvaluator(succeeds_from=2)
+        for epoch in (1, 2, 3, 4, 5):  # evaluated at 2, when no success was told, and 4
+            made.report(epoch, report(epoch))
+    header, *rows = read_metrics(tmp_path / "metrics.csv")
+    assert {len(row) for row in rows} == {len(header)}
+    assert header[-3:] == ["success_mean", "success_seed7", "success_seed8"]
+    assert [row[-3:] for row in rows] == [["nan"] * 3] * 3 + [["0.25", "0", "0.5"], ["nan"] * 3]
+    assert [row[header.index("alpha_mean")] for row in rows] == ["0.5", "1", "1.5", "2", "2.5"]
+    assert np.isnan(made.history.success_rates[0]).all()
+    assert made.history.success_rates[1:] == [[0, 0.5]]
+
+
+def test_a_checkpoint_from_before_success_rates_is_taken(tmp_path):
+    checkpoint = tmp_path / "checkpoint.pt"
+    first = monitor("epochs", 40, checkpoint=checkpoint)
+    first.report(20, report(1))
+    first.save(20)
+    state = load_safely(checkpoint, what="Checkpoint")
+    assert state["history"].pop("success_rates") == []
+    torch.save(state, checkpoint)
+    made = monitor("epochs", 40)
+    assert made.restore(checkpoint) == 20
+    made.start()
+    made.evaluator = ConstantEvaluator(succeeds_from=1)
+    made.report(40, report(2))
+    assert made.history.x == [20, 40]
+    assert np.isnan(made.history.success_rates[0]).all()
+    assert made.history.success_rates[1] == [0, 0.5]
 
 
 def test_check_finite_names_quantity_and_seeds():
@@ -66,7 +114,7 @@ def test_what_is_kept_of_reports(tmp_path, every_report, rows, losses):
     made = monitor("frames", 40, every_report=every_report, log=log, checkpoint=checkpoint, checkpoint_points=1)
     for number in (1, 2, 3):
         made.report(10 * number, report(number))
-        assert not checkpoint.exists()  # one is due, at the end
+        assert load_safely(checkpoint, what="Checkpoint")["frames"] == 0  # the next one is due at the end
     made.report(40, report(4))
     assert [row["frames"] for row in log.rows] == rows
     assert [row["return_seed8"] for row in log.rows if row["frames"] in (20, 40)] == [10, 20]
@@ -154,9 +202,9 @@ def test_one_monitor_serves_both_loops(counter_env, tmp_path, assert_same_state)
     assert {name: np.shape(values) for name, values in offline.losses.items()} == {"bc_loss": (4, S)}
 
     states = {unit: load_safely(file, what="Checkpoint") for unit, file in files.items()}
-    shared = {"agent", "history", "metrics"}
+    shared = {"agent", "history", "metrics", "loop"}
     assert set(states["frames"]) == shared | {"frames", "replay", "best"}
-    assert set(states["epochs"]) == shared | {"epochs"}
+    assert set(states["epochs"]) == shared | {"epochs", "expert"}
     for unit, agent, history, count in (("frames", learner, online, 80), ("epochs", cloner, offline, 4)):
         state = states[unit]
         assert state[unit] == count
@@ -166,4 +214,4 @@ def test_one_monitor_serves_both_loops(counter_env, tmp_path, assert_same_state)
         }
         assert_same_state(state["agent"], agent.state_dict())
     assert_same_state(states["frames"]["best"], best.state_dict())
-    assert len(states["frames"]["replay"]["elements"]) == 80
+    assert states["frames"]["replay"]["count"] == 80

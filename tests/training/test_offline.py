@@ -1,6 +1,7 @@
 """The offline loop: behaviour cloning recovers a known policy, an epoch is a pass, and the loop stops at no number."""
 
 import math
+import signal
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from rlopt.agents import BC
 from rlopt.config import BCConfig
 from rlopt.imitation.expert_buffer import ExpertReplayBuffer
 from rlopt.logs.files import load_safely
-from rlopt.training import NotFiniteError, train_offline
+from rlopt.training import NotFiniteError, monitor, train_offline
+from rlopt.training.monitor import Monitor
 
 from .shared import ConstantEvaluator, RecordingLog, S, spy_on_updates
 
@@ -91,38 +93,50 @@ def test_an_agent_may_report_several_metrics():
     assert log.values[-1] == {"return": 5.5, "loss": 19.25, "accuracy": pytest.approx(7 / 64)}
 
 
-def test_an_interrupted_epoch_is_begun_anew(tmp_path, assert_same_state):
-    checkpoint, log, data = tmp_path / "checkpoint.pt", RecordingLog(), linear_tanh_expert(10, seed=0)
+@pytest.mark.parametrize("stop_at", [1, 3, 4, 7, 8])  # of 8 updates: in the middle of epochs, at their ends, at the end
+def test_a_run_that_is_stopped_goes_on_in_the_middle_of_its_epoch(tmp_path, assert_same_state, stop_at):
+    checkpoint, data = tmp_path / "checkpoint.pt", linear_tanh_expert(10, seed=0)
 
     def build():
         return BC(BCConfig(hidden_sizes=(8,), batch_size=10, epochs=4, min_steps_per_epoch=2), 3, 2, num_seeds=S)
 
-    agent = build()
-    with pytest.raises(KeyboardInterrupt):
-        train_offline(
-            *(agent, ExpertReplayBuffer(data)),
-            evaluator=ConstantEvaluator(fail_at=2),
+    def run(agent, log, **how):
+        return train_offline(
+            *(agent, ExpertReplayBuffer(data, seed=1)),
+            evaluator=ConstantEvaluator(),
             eval_points=2,
+            log=log,
             checkpoint=checkpoint,
+            **how,
         )
+
+    whole, rows = build(), RecordingLog()
+    undisturbed = run(whole, rows)
+    agent, before, after = build(), RecordingLog(), RecordingLog()
+    spy_on_updates(agent, lambda number, info: (number == stop_at and signal.raise_signal(signal.SIGINT)) or info)
+    with pytest.raises(KeyboardInterrupt):
+        run(agent, before)
     state = load_safely(checkpoint, what="Checkpoint")
-    assert (state["epochs"], state["history"]["x"]) == (3, [2])
-    assert len(state["history"]["losses"]["bc_loss"]) == 3
-    assert_same_state(state["agent"], agent.state_dict())  # the updates of the fourth are kept
+    assert (state["epochs"], state["loop"]["steps"]) == divmod(stop_at, 2)
 
     resumed = build()
     batches = spy_on_updates(resumed)
-    history = train_offline(
-        *(resumed, ExpertReplayBuffer(data)),
-        evaluator=ConstantEvaluator(),
-        eval_points=2,
-        log=log,
-        resume=checkpoint,
-    )
-    assert len(batches) == 2
-    assert (history.x, history.returns) == ([2, 4], [[1, 10], [1, 10]])
-    assert [row["epochs"] for row in log.rows] == [4]
-    assert len(history.losses["bc_loss"]) == 4
+    history = run(resumed, after, resume=checkpoint)
+    assert len(batches) == 8 - stop_at
+    assert_same_state(resumed.state_dict(), whole.state_dict())
+    assert (history.x, history.losses) == (undisturbed.x, undisturbed.losses)
+    assert [row["bc_loss_mean"] for log in (before, after) for row in log.rows] == [
+        row["bc_loss_mean"] for row in rows.rows
+    ]
+
+
+def test_checkpoints_are_written_at_even_intervals(tmp_path, monkeypatch):
+    saved, save = [], Monitor.save
+    monkeypatch.setattr(monitor, "SAVING", math.inf)
+    monkeypatch.setattr(Monitor, "save", lambda self, count: (saved.append(count), save(self, count)))
+    agent = BC(BCConfig(hidden_sizes=(8,), batch_size=10, epochs=8, min_steps_per_epoch=1), 3, 2, num_seeds=S)
+    train_offline(agent, ExpertReplayBuffer(linear_tanh_expert(10, seed=0)), checkpoint_points=4)
+    assert saved == [2, 4, 6, 8]
 
 
 def test_bc_stops_at_a_loss_that_is_not_finite():

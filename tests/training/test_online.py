@@ -1,6 +1,7 @@
 """The online loop: what it counts, what it keeps and logs, and where its demonstrations come from."""
 
 import math
+import signal
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from rlopt.imitation.expert_buffer import ExpertReplayBuffer
 from rlopt.logs.files import load_safely
 from rlopt.training import train_online
 from rlopt.training.collectors import BehaviorPolicy
-from rlopt.training.evaluation import BestPolicies, evaluate
+from rlopt.training.evaluation import BestPolicies, Evaluation, evaluate
 
 from .shared import TINY, ConstantEvaluator, RecordingLog, S, sac, settings, spy_on_updates
 
@@ -25,11 +26,11 @@ class ScriptedEvaluator:
     def __init__(self, interrupt_at=None):
         self.actors, self.interrupt_at = [], interrupt_at
 
-    def __call__(self, policy):
+    def play(self, policy):
         if len(self.actors) == self.interrupt_at:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
         self.actors.append([parameter.clone() for parameter in policy.actor.parameters()])
-        return np.array([[5.0, 3.0, 4.0], [1.0, 2.0, 1.0]])[:, len(self.actors) - 1 : len(self.actors)]
+        return Evaluation(np.array([[5.0, 3.0, 4.0], [1.0, 2.0, 1.0]])[:, len(self.actors) - 1 : len(self.actors)])
 
 
 def test_the_best_policies_are_kept_seed_by_seed(counter_env):
@@ -157,7 +158,7 @@ def test_frames_are_rounded_up_to_whole_batches(counter_env, tmp_path):
     assert history.x == [40, 60, 80]  # the first counts at or behind 37, 55 and 73
     state = load_safely(checkpoint, what="Checkpoint")
     assert state["frames"] == 80
-    assert len(state["replay"]["elements"]) == 80
+    assert state["replay"]["count"] == 80
 
 
 def test_returns_are_those_of_the_trained_policy():
@@ -175,9 +176,13 @@ def test_the_actor_gathers_experience_and_its_average_is_evaluated(counter_env, 
         "rlopt.training.online.BehaviorPolicy",
         lambda actor, *args: acting.append(actor) or BehaviorPolicy(actor, *args),
     )
-    train_online(
-        agent, counter_env, settings(), evaluator=lambda policy: evaluated.append(policy.actor) or np.zeros((S, 1))
-    )
+
+    class Spy:
+        def play(self, policy):
+            evaluated.append(policy.actor)
+            return Evaluation(np.zeros((S, 1)))
+
+    train_online(agent, counter_env, settings(), evaluator=Spy())
     assert acting == [agent.actor]
     assert set(evaluated) == {agent.ema_actor}
 

@@ -1,5 +1,6 @@
 """The replay buffer: what goes in comes out, for the seed it belongs to, and the newest stays."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -29,13 +30,13 @@ def rollout(num_seeds, num_envs, steps, start=0):
     return TensorDict({"observation": observation, "action": action, "next": following}, [num_seeds * num_envs, steps])
 
 
-def build(capacity=1_000, num_seeds=3, seed=0):
-    return SeedReplayBuffer(capacity, O, A, num_seeds=num_seeds, seed=seed)
+def build(capacity=1_000, num_seeds=3, seed=0, num_envs=1):
+    return SeedReplayBuffer(capacity, O, A, num_seeds=num_seeds, num_envs=num_envs, seed=seed)
 
 
 def sample(buffer, num_updates, batch_size, recent_ratio=0.0):
     """The fields of `[U, S, B]` sampled transitions."""
-    return Transition.unpack(buffer.sample(num_updates, batch_size, recent_ratio), O, A)
+    return Transition.unpack(buffer.sample(num_updates, batch_size, recent_ratio), O)
 
 
 @given(
@@ -53,7 +54,7 @@ def test_packing_loses_nothing(batch, observation_size, action_size):
     )
     packed = transition.pack()
     assert packed.shape == (*batch, 2 * observation_size + action_size + 2)
-    for before, after in zip(transition, Transition.unpack(packed, observation_size, action_size), strict=True):
+    for before, after in zip(transition, Transition.unpack(packed, observation_size), strict=True):
         assert torch.equal(before, after)
 
 
@@ -71,7 +72,7 @@ def test_transitions_are_read_from_torchrls_keys():
 
 @pytest.mark.parametrize(("num_seeds", "num_envs", "steps"), [(1, 1, 5), (3, 1, 4), (2, 4, 3)])
 def test_it_holds_as_many_transitions_as_frames_per_seed(num_seeds, num_envs, steps):
-    buffer = build(num_seeds=num_seeds)
+    buffer = build(num_seeds=num_seeds, num_envs=num_envs)
     assert len(buffer) == 0
     for count in (1, 2):
         buffer.extend(rollout(num_seeds, num_envs, steps))
@@ -80,7 +81,7 @@ def test_it_holds_as_many_transitions_as_frames_per_seed(num_seeds, num_envs, st
 
 def test_samples_are_stored_transitions_of_the_right_seed():
     num_seeds, num_envs, steps = 3, 2, 5
-    buffer, data = build(num_seeds=num_seeds), rollout(num_seeds, num_envs, steps)
+    buffer, data = build(num_seeds=num_seeds, num_envs=num_envs), rollout(num_seeds, num_envs, steps)
     buffer.extend(data)
     batch = sample(buffer, 20, 16)
     assert batch.observation.shape == (20, num_seeds, 16, O)
@@ -98,7 +99,7 @@ def test_samples_are_stored_transitions_of_the_right_seed():
 
 def test_sampling_is_reproducible():
     def draw(seed):
-        buffer = build(seed=seed)
+        buffer = build(seed=seed, num_envs=2)
         buffer.extend(rollout(3, 2, 5))
         return buffer.sample(2, 8)
 
@@ -107,7 +108,7 @@ def test_sampling_is_reproducible():
 
 
 def test_batches_of_one_call_differ():
-    buffer = build()
+    buffer = build(num_envs=2)
     buffer.extend(rollout(3, 2, 50))
     first, second = buffer.sample(2, 32)
     assert not torch.equal(first, second)
@@ -161,39 +162,88 @@ def test_any_part_of_a_batch_has_its_share_of_recent_data(few_are_recent, share)
     assert old.mean().item() == pytest.approx(1_000, abs=50)
 
 
-@pytest.mark.parametrize("batches", [0, 1, 2, 3, 5])
-def test_a_restored_buffer_is_the_same(batches):
-    """Before, at and after the point where the ring is full; the next overwritten is again the oldest."""
-    buffer = build(capacity=10, num_seeds=2)
-    for i in range(batches):
-        buffer.extend(rollout(2, 1, 4, 4 * i))
-    if batches:
+class Episodes:
+    """Rollouts of episodes of random lengths: a reward is the product of the two states that it lies between."""
+
+    def __init__(self, num_seeds, num_envs, seed=0):
+        self.shape, self.random = (num_seeds, num_envs), np.random.default_rng(seed)
+        self.state = np.zeros(self.shape)
+        self.number = 0
+
+    def play(self, steps):
+        """`[S*E, T]`: observation (state, seed, env), next observation (a new number, seed, env), reward their product."""
+        columns = []
+        seeds, envs = np.indices(self.shape)
+        for _ in range(steps):
+            self.number += 1
+            following = self.number + seeds / 10 + envs / 100
+            over = self.random.random(self.shape) < 0.3
+            pair = [np.stack([part, seeds, envs], -1).reshape(-1, 3) for part in (self.state, following)]
+            columns.append((*pair, (self.state * following).reshape(-1, 1), over.reshape(-1, 1)))
+            self.state = np.where(over, -following, following)  # a new episode starts elsewhere
+        before, after, reward, over = (
+            torch.from_numpy(np.stack(part, 1).astype(np.float32)) for part in zip(*columns, strict=True)
+        )
+        following = {"observation": after, "reward": reward, "terminated": over > 0}
+        return TensorDict(
+            {"observation": before, "action": reward.expand(-1, -1, A), "next": following}, before.shape[:2]
+        )
+
+
+@pytest.mark.parametrize("capacity", [24, 25, 40, 1_000])
+def test_next_observations_are_the_true_ones_of_every_episode(capacity):
+    """Also across batches, at ends, and when the ring was overwritten many times."""
+    episodes, buffer = Episodes(2, 3), build(capacity=capacity, num_seeds=2, num_envs=3)
+    everything = []
+    for steps in (4, 1, 3, 8, 2, 5, 4, 4, 1, 1, 7):
+        data = episodes.play(steps)
+        everything += data["next", "reward"].flatten().tolist()
+        buffer.extend(data)
+        batch = sample(buffer, 20, 64)
+        torch.testing.assert_close(batch.reward, batch.observation[..., 0] * batch.next_observation[..., 0])
+        assert torch.equal(batch.observation[..., 1:], batch.next_observation[..., 1:])
+        newest = everything[-2 * len(buffer) :] if len(everything) <= 2 * capacity else None
+        assert newest is None or set(batch.reward.flatten().tolist()) <= set(newest)
+    assert len(buffer.finals) < 40 + capacity  # rows that are not needed any more are used again
+
+
+def test_a_transition_takes_about_half_of_its_packed_size():
+    buffer = SeedReplayBuffer(1_000, 348, 17, num_seeds=5, num_envs=8)
+    packed = 2 * 348 + 17 + 2
+    assert (buffer.rows[0, 0].numel() + 1) / packed < 0.52  # one place for `final_of`
+
+
+def restore(buffer, **how):
+    other = build(capacity=buffer.capacity, num_seeds=buffer.num_seeds, num_envs=buffer.num_envs, seed=9)
+    other.count = max(0, buffer.count - buffer.capacity)
+    half = other.count + len(buffer) // 2
+    for first, last in ((other.count, half), (half, buffer.count)):
+        other.append(buffer.chunk(first, last))
+    other.load_state_dict(buffer.state_dict())
+    return other
+
+
+@pytest.mark.parametrize("batches", [0, 1, 2, 3, 5, 9])
+def test_a_restored_buffer_goes_on_alike(batches, few_are_recent):
+    """Before, at and after the point where the ring is full."""
+    episodes, buffer = Episodes(2, 2), build(capacity=24, num_seeds=2, num_envs=2)
+    for _ in range(batches):
+        buffer.extend(episodes.play(4))
         buffer.sample(1, 4)
-    restored = build(capacity=10, num_seeds=2, seed=9)
-    restored.load_state_dict(buffer.state_dict())
-    assert len(restored) == len(buffer) == min(10, 4 * batches)
-    if batches:
-        elements = buffer.state_dict()["elements"]
-        steps = elements[:, 0, 2].int().tolist()
-        assert steps == list(range(4 * batches - len(buffer), 4 * batches))  # oldest first
-        assert torch.equal(restored.state_dict()["elements"], elements)
-    assert torch.equal(restored.generator.get_state(), buffer.generator.get_state())
-    for one in (buffer, restored):
-        one.extend(rollout(2, 1, 4, 4 * batches))
-    assert stored_steps(buffer) == stored_steps(restored)
+    restored = restore(buffer)
+    assert len(restored) == len(buffer) == min(24, 8 * batches)
+    for _ in range(4):
+        data = episodes.play(4)
+        for one in (buffer, restored):
+            one.extend(data)
+        assert torch.equal(buffer.sample(3, 8, 0.5), restored.sample(3, 8, 0.5))
 
 
-def test_a_restored_buffer_samples_on():
-    buffer, restored = build(), build(seed=9)
-    buffer.extend(rollout(3, 2, 5))
-    buffer.sample(1, 4)
-    restored.load_state_dict(buffer.state_dict())
-    assert torch.equal(restored.sample(2, 8), buffer.sample(2, 8))
-
-
-def test_a_restored_buffer_knows_what_is_recent(few_are_recent):
-    buffer, restored = build(capacity=10), build(capacity=10, seed=9)
-    for start in range(0, 14, 2):
-        buffer.extend(rollout(3, 1, 2, start))
-    restored.load_state_dict(buffer.state_dict())
-    assert torch.equal(restored.sample(2, 8, 0.5), buffer.sample(2, 8, 0.5))
+def test_a_restored_buffer_whose_environments_begin_anew_keeps_the_true_next_observations():
+    episodes, buffer = Episodes(2, 2), build(capacity=50, num_seeds=2, num_envs=2)
+    buffer.extend(episodes.play(4))
+    restored = restore(buffer)
+    episodes.state[:] = -1_000
+    restored.extend(episodes.play(2))
+    batch = sample(restored, 20, 32)
+    torch.testing.assert_close(batch.reward, batch.observation[..., 0] * batch.next_observation[..., 0])

@@ -1,51 +1,173 @@
 """The online loop stopped, by losses that are not finite and by interrupts, and how it goes on from a checkpoint."""
 
 import math
+import re
+import signal
 
-import numpy as np
 import pytest
 import torch
 
 from rlopt.agents import IPMD, SAC, EnvironmentReward
 from rlopt.config import IPMDConfig, SACConfig
+from rlopt.envs import env_spec
 from rlopt.errors import UserError
+from rlopt.imitation.expert_buffer import ExpertReplayBuffer
 from rlopt.logs.files import load_safely
-from rlopt.training import NotFiniteError, train_online
+from rlopt.training import NotFiniteError, monitor, train_online
 from rlopt.training.collectors import make_collector
+from rlopt.training.evaluation import BestPolicies
+from rlopt.training.monitor import Monitor
 
+from ..envs.line import Line
 from .shared import TINY, ConstantEvaluator, S, sac, settings, spy_on_updates
 
 
-def test_a_resumed_run_goes_on_where_it_stopped(counter_env, tmp_path, assert_same_state):
-    checkpoint = tmp_path / "checkpoint.pt"
-    first = train_online(sac(), counter_env, settings(frames=40), evaluator=ConstantEvaluator(), checkpoint=checkpoint)
-    assert first.x == [30, 40]
-    saved = load_safely(checkpoint, what="Checkpoint")
-    assert saved["frames"] == 40
+@pytest.fixture(autouse=True)
+def checkpoints_take_their_time(monkeypatch):
+    """These trainings are so short that most checkpoints would be left out."""
+    monkeypatch.setattr(monitor, "SAVING", math.inf)
 
-    agent, seen = SAC(SACConfig(**TINY), 3, 2, num_seeds=S, seed=99), []
-    load = agent.load_state_dict
 
-    def spy(state):
-        load(state)
-        assert_same_state(agent.state_dict(), saved["agent"])
-        seen.append(True)
+PENDULUM = "InvertedPendulum-v5"
+"""Four observations, one action, episodes of some ten steps."""
 
-    agent.load_state_dict = spy
-    batches = spy_on_updates(agent)
-    history = train_online(
-        agent, counter_env, settings(), evaluator=ConstantEvaluator(), checkpoint=checkpoint, resume=checkpoint
-    )
-    assert seen
-    assert len(batches) == 20  # 4 batches of 10 frames, no second warm-up
-    assert history.x == [30, 40, 60, 80]
-    assert history.returns == [*first.returns, [1, 10], [2, 20]]
-    assert all(np.shape(values) == (4, S) for values in history.losses.values())
-    assert history.wall_seconds > first.wall_seconds
-    state = load_safely(checkpoint, what="Checkpoint")
-    assert state["frames"] == 80
-    assert len(state["replay"]["elements"]) == 80
-    assert torch.equal(state["replay"]["elements"][:40], saved["replay"]["elements"])
+
+class Run:
+    """A training of 120 frames, twelve batches, with demonstrations; `stop` during report number `stop_at`."""
+
+    def __init__(self, folder, kind="ipmd", **changes):
+        self.checkpoint, self.kind = folder / "checkpoint.pt", kind
+        self.config = settings(frames=120, updates_per_frame=0.33, lr_decay=0.5, **changes)
+
+    def start(self, monkeypatch=None, stop_at=None, resume=False, fail_at=None):
+        generator = torch.Generator().manual_seed(0)
+        rows = {
+            "observation": torch.randn(50, 4, generator=generator),
+            "action": torch.rand(50, 1, generator=generator),
+            "next_observation": torch.randn(50, 4, generator=generator),
+        }
+        expert, mixed = None, {"expert_batch_size": 8, "expert_ratio": 0.25, "recent_ratio": 0.5}
+        if self.kind == "sac":
+            agent = SAC(SACConfig(**TINY), 4, 1, num_seeds=S, seed=1)
+        else:
+            agent = IPMD(IPMDConfig(**TINY, **mixed), 4, 1, num_seeds=S, seed=1)
+            expert = ExpertReplayBuffer(rows, seed=3)
+        best = BestPolicies(agent.policy, S)
+        reports, report = [], Monitor.report
+
+        def spy(self, *arguments):
+            reports.append(1)
+            if len(reports) == stop_at:
+                signal.raise_signal(signal.SIGINT)
+            report(self, *arguments)
+            if len(reports) == fail_at:
+                raise ZeroDivisionError  # as abrupt as kill -9
+
+        if monkeypatch is not None:
+            monkeypatch.setattr(Monitor, "report", spy)
+        history = train_online(
+            agent,
+            PENDULUM,
+            self.config,
+            expert,
+            best=best,
+            checkpoint=self.checkpoint,
+            resume=self.checkpoint if resume else None,
+        )
+        learned = {name: value for name, value in vars(history).items() if name != "wall_seconds"}
+        saved = load_safely(self.checkpoint, what="Checkpoint")
+        del saved["replay"]["files"], saved["history"]
+        return {"agent": agent.state_dict(), "best": best.state_dict(), "history": learned, "saved": saved}
+
+
+@pytest.mark.parametrize("kind", ["sac", "ipmd"])
+@pytest.mark.parametrize("changes", [{}, {"buffer_size": 40}], ids=["whole buffer", "ring"])
+def test_a_stopped_run_ends_as_if_it_had_not_been(tmp_path, monkeypatch, assert_same_state, kind, changes):
+    """Wherever it was stopped: in the warm-up, between two updates that are due, in an evaluation, at the end."""
+    undisturbed = Run(tmp_path / "whole", kind, **changes).start()
+    for stop_at in (1, 2, 4, 7, 11):
+        run = Run(tmp_path / str(stop_at), kind, **changes)
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            run.start(patch, stop_at=stop_at)
+        assert load_safely(run.checkpoint, what="Checkpoint")["frames"] == 10 * stop_at
+        assert_same_state(run.start(resume=True), undisturbed)
+
+
+def test_a_killed_run_ends_as_if_it_had_not_been(tmp_path, monkeypatch, assert_same_state):
+    """It goes back to its last checkpoint; files of the buffer that were written after it do no harm."""
+    undisturbed = Run(tmp_path / "whole").start()
+    run = Run(tmp_path / "killed")
+    with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+        run.start(patch, fail_at=8)
+    assert load_safely(run.checkpoint, what="Checkpoint")["frames"] == 60
+    (tmp_path / "killed" / "replay" / "000000000065.pt").write_bytes(b"of a checkpoint that was never written")
+    assert_same_state(run.start(resume=True), undisturbed)
+    assert not (tmp_path / "killed" / "replay" / "000000000065.pt").exists()
+
+
+def test_processes_that_step_change_nothing(tmp_path, monkeypatch, assert_same_state):
+    undisturbed = Run(tmp_path / "whole").start()
+    run = Run(tmp_path / "stopped", env_workers=2)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        run.start(patch, stop_at=5)
+    assert_same_state(run.start(resume=True), undisturbed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["sac", "ipmd"])
+def test_a_stopped_run_with_compiled_updates(tmp_path, monkeypatch, assert_same_state, kind):
+    undisturbed = Run(tmp_path / "whole", kind, compile=True).start()
+    run = Run(tmp_path / "stopped", kind, compile=True)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        run.start(patch, stop_at=6)
+    assert_same_state(run.start(resume=True), undisturbed)
+
+
+def test_a_checkpoint_writes_what_is_new(tmp_path):
+    Run(tmp_path).start()
+    files = sorted((tmp_path / "replay").iterdir())
+    assert [file.name for file in files] == [f"{first:012d}.pt" for first in (0, 30, 60, 90)]
+    assert [len(torch.load(file)["rows"]) for file in files] == [30] * 4
+    assert "rows" not in load_safely(tmp_path / "checkpoint.pt", what="Checkpoint")["replay"]
+
+
+def test_files_that_a_full_ring_does_not_need_are_removed(tmp_path):
+    Run(tmp_path, buffer_size=40).start()
+    # the last checkpoint, at 120 frames, needs those of 80 to 120; the one before needed 60, too
+    assert sorted(int(file.stem) for file in (tmp_path / "replay").iterdir()) == [30, 60, 90]
+
+
+class Spoilt(Line):
+    """Fails in its fifth episode."""
+
+    def reset(self, **how):
+        self.number = getattr(self, "number", 0) + 1
+        if self.number == 5:
+            raise RuntimeError("the simulator is gone")
+        return super().reset(**how)
+
+
+def test_a_failing_environment_leaves_a_checkpoint_of_all_that_came_before(tmp_path):
+    spec, checkpoint = env_spec(Spoilt, max_episode_steps=7), tmp_path / "checkpoint.pt"
+    agent = sac(observation_size=2, action_size=1)
+    with pytest.raises(UserError, match=r"reset\(\) of environment number 0 fails .*: the simulator is gone"):
+        train_online(agent, spec, settings(), evaluator=ConstantEvaluator(), checkpoint=checkpoint)
+    assert load_safely(checkpoint, what="Checkpoint")["frames"] == 50  # 25 steps of each copy, the 28th failed
+
+
+def test_checkpoints_take_a_hundredth_of_the_time(counter_env, tmp_path, monkeypatch):
+    """After one that took long, the next waits; the last one does not."""
+    monkeypatch.setattr(monitor, "SAVING", 0.01)
+    counts, save = [], Monitor.save
+
+    def slow(self, count):
+        save(self, count)
+        counts.append(count)
+        self.saving_seconds += 1_000
+
+    monkeypatch.setattr(Monitor, "save", slow)
+    train_online(sac(), counter_env, settings(), evaluator=ConstantEvaluator(), checkpoint=tmp_path / "checkpoint.pt")
+    assert counts == [0, 80]
 
 
 def test_resuming_a_finished_run_adds_nothing(counter_env, tmp_path, assert_same_state):
@@ -120,42 +242,34 @@ def test_a_loss_that_is_not_finite_stops_training_without_a_checkpoint_too(count
     assert evaluator.calls == 0
 
 
-def test_an_interrupt_saves_a_checkpoint(counter_env, tmp_path, assert_same_state):
-    checkpoint = tmp_path / "checkpoint.pt"
-    agent = sac()
-    with pytest.raises(KeyboardInterrupt):
-        train_online(
-            agent,
-            counter_env,
-            settings(checkpoint_points=1),
-            evaluator=ConstantEvaluator(fail_at=2),
-            checkpoint=checkpoint,
-        )
-    state = load_safely(checkpoint, what="Checkpoint")
-    assert state["frames"] == 60
-    assert state["history"]["x"] == [40]
-    assert len(state["replay"]["elements"]) == 60
-    assert_same_state(state["agent"], agent.state_dict())
-
-
-def test_frames_of_an_interrupted_batch_are_counted(counter_env, tmp_path):
+def test_a_second_interrupt_stops_at_once(counter_env, tmp_path):
     agent, checkpoint = sac(), tmp_path / "checkpoint.pt"
 
     def interrupt(number, info):  # in the third batch of 5 updates
-        if number == 12:
-            raise KeyboardInterrupt
+        if number in (12, 13):
+            signal.raise_signal(signal.SIGINT)
         return info
 
-    spy_on_updates(agent, interrupt)
+    batches = spy_on_updates(agent, interrupt)
     with pytest.raises(KeyboardInterrupt):
         train_online(agent, counter_env, settings(), evaluator=ConstantEvaluator(), checkpoint=checkpoint)
-    state = load_safely(checkpoint, what="Checkpoint")
-    assert state["frames"] == len(state["replay"]["elements"]) == 40
+    assert len(batches) == 13
+    assert load_safely(checkpoint, what="Checkpoint")["frames"] == 20  # nothing half done was saved
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_an_interrupted_evaluation_is_made_up_for(counter_env, tmp_path):
-    checkpoint = tmp_path / "checkpoint.pt"
-    with pytest.raises(KeyboardInterrupt):
-        train_online(sac(), counter_env, settings(), evaluator=ConstantEvaluator(fail_at=3), checkpoint=checkpoint)
-    history = train_online(sac(), counter_env, settings(), evaluator=ConstantEvaluator(), resume=checkpoint)
-    assert history.x[-1] >= 80  # the last point of the learning curve is there
+def test_a_failing_environment_in_a_process_of_its_own(tmp_path, capfd):
+    spec, checkpoint = env_spec(Spoilt, max_episode_steps=7), tmp_path / "checkpoint.pt"
+    with pytest.raises(
+        UserError, match=r"A process that steps environments has ended \(.*worker [01] \(exit code 2\)\)"
+    ):
+        train_online(
+            sac(observation_size=2, action_size=1),
+            *(spec, settings(env_workers=2)),
+            evaluator=ConstantEvaluator(),
+            checkpoint=checkpoint,
+        )
+    said = capfd.readouterr().err
+    assert re.search(r"reset\(\) of environment number [02] fails", said)
+    assert "Traceback" not in said
+    assert load_safely(checkpoint, what="Checkpoint")["frames"] == 50

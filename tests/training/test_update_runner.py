@@ -87,7 +87,7 @@ def test_the_loop_is_one_update_after_the_other():
     batches = packed(4)
     UpdateRunner(looped)(batches)
     for batch in batches:
-        stepped.update(Transition.unpack(batch, O, A))
+        stepped.update(Transition.unpack(batch, O))
     for a, b in zip(tensors(looped.state_dict()), tensors(stepped.state_dict()), strict=True):
         assert torch.equal(a, b)
 

@@ -40,7 +40,7 @@ def read(source: Any, env: Any = None) -> Demonstrations:
     files = sorted(path.glob("data/chunk-*/file-*.parquet"))
     if not files:
         raise UserError(f"{source} has no data/chunk-*/file-*.parquet.")
-    wanted = [*columns, "action", "episode_index", "index", *({"next.reward"} & set(info["features"]))]
+    wanted = [*columns, "episode_index", "index", *({"action", "next.reward"} & set(info["features"]))]
     parquet = library("pyarrow.parquet")
     parts = [parquet.read_table(file, columns=wanted).to_pydict() for file in files]
     rows = {key: np.concatenate([np.asarray(part[key]) for part in parts]) for key in wanted}
@@ -49,13 +49,13 @@ def read(source: Any, env: Any = None) -> Demonstrations:
     # a feature of size 1 is stored as a number
     rows = {key: value[np.argsort(rows["index"], kind="stable")] for key, value in rows.items()}
     observations = np.concatenate([rows[key].reshape(len(rows[key]), -1) for key in columns], axis=1)
-    actions = rows["action"].reshape(len(observations), -1)
     episodes: list[Episode] = []
     starts = np.flatnonzero(np.diff(rows["episode_index"], prepend=-1))
-    for start, stop in zip(starts, [*starts[1:], len(actions)], strict=True):
-        episode: Episode = {"observations": observations[start:stop], "actions": actions[start:stop]}
-        if "next.reward" in rows:
-            episode["rewards"] = rows["next.reward"][start:stop]
+    for start, stop in zip(starts, [*starts[1:], len(observations)], strict=True):
+        episode: Episode = {"observations": observations[start:stop]}
+        for name, key in (("actions", "action"), ("rewards", "next.reward")):
+            if key in rows:
+                episode[name] = rows[key][start:stop]
         episodes.append(episode | {"terminated": False, "truncated": True})
     return from_episodes(episodes, spec)
 
