@@ -207,15 +207,12 @@ class TrainingConfig(LoopConfig):
         super().__post_init__()
         require(0 <= self.lr_decay <= 1, f"lr_decay must lie between 0 and 1, and is {self.lr_decay}.")
         require(self.env_workers >= 0, f"env_workers must not be negative, and is {self.env_workers}.")
+        least, envs = self.frames_per_batch, self.num_seeds * self.num_envs
         require(
-            self.buffer_size >= self.frames_per_batch,
-            f"buffer_size {self.buffer_size} must be at least {self.frames_per_batch}, the frames of a collector batch.",
+            self.buffer_size >= least, f"buffer_size {self.buffer_size} must be at least {least}, a collector batch."
         )
-        envs = self.num_seeds * self.num_envs
-        require(
-            self.env_workers == 0 or envs % self.env_workers == 0,
-            f"env_workers must divide the {envs} environments of all seeds, and is {self.env_workers}.",
-        )
+        fits = self.env_workers == 0 or envs % self.env_workers == 0
+        require(fits, f"env_workers must divide the {envs} environments of all seeds, and is {self.env_workers}.")
         require(
             self.frames > self.warmup_frames,
             f"{self.frames} frames are no more than the {self.warmup_frames} of the random warm-up: there must be more.",
@@ -295,8 +292,7 @@ def configure(
     """
     given = {name: value for part in (settings or {}, overrides) for name, value in part.items() if value is not None}
     known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
-    unknown = sorted(set(given) - known)
-    name = getattr(kind, "__name__", kind)
+    unknown, name = sorted(set(given) - known), getattr(kind, "__name__", kind)
     require(not unknown, f"{name} has no field {', '.join(unknown)}; it has {', '.join(sorted(known))}.")
     chosen: dict[str, Any] = {}
     for section in getattr(kind, "sections", ()):

@@ -59,15 +59,13 @@ class Copies:
 
     def step_some(self, numbers: Sequence[int], action: np.ndarray) -> None:
         """As `step`, of the environments with these n numbers and actions `[n, A]`."""
+        columns: tuple[Any, ...] = (self.observation, self.reward, self.terminated, self.truncated, self.info)
         number = 0
         try:
             for number, own in zip(numbers, self.spec.to_env_units(action), strict=True):
                 self.watchdog.call(number)
-                outcome = self.envs[number].step(own)
-                observation, self.reward[number], self.terminated[number], self.truncated[number], self.info[number] = (
-                    outcome
-                )
-                self.observation[number] = observation
+                for column, value in zip(columns, self.envs[number].step(own), strict=True):
+                    column[number] = value
                 self.length[number] += 1
         except Exception as error:  # likewise
             raise self._failure(number, "step()", error) from error

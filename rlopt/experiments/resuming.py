@@ -99,8 +99,8 @@ def checkpoint_count(path: Path, unit: str) -> int:
     hint = "--resume takes the log folder of a run that was stopped."
     if path.with_name("config.json").exists() and not path.exists():
         raise UserError(
-            f"The run in {path.parent} has no checkpoint: it is finished (--keep-checkpoint keeps one, and --init-from MODEL "
-            "starts a new run from its model), or was stopped before it began."
+            f"The run in {path.parent} has no checkpoint, so it is finished: --keep-checkpoint keeps one, and --init-from "
+            "MODEL starts a new run from its model."
         )
     state = load_safely(path, what="Checkpoint", hint=hint)
     if not isinstance(state, dict) or not {"agent", "history"} <= state.keys() or type(state.get(unit)) is not int:

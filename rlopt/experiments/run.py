@@ -19,7 +19,7 @@ from rlopt.errors import CannotWrite, UserError
 from rlopt.experiments.resuming import check_same_settings, checkpoint_count, interrupted_run
 from rlopt.logs.files import tell_how_to_go_on
 from rlopt.logs.lock import WAIT_SECONDS, only_process_in
-from rlopt.logs.run_folder import how_to_go_on, new_run_directory
+from rlopt.logs.run_folder import how_to_go_on, never_began, new_run_directory
 from rlopt.logs.run_log import RunLog
 from rlopt.logs.wandb_sink import WandbOptions
 from rlopt.training import History, train_offline, train_online
@@ -174,8 +174,10 @@ def training_run(
     with advice, only_process_in(directory):
         resume_at = None
         if resume is not None:
-            resume_at = checkpoint_count(checkpoint, method.unit)
             check_same_settings(directory, settings)
+            resume = None if never_began(directory) else resume
+        if resume is not None:
+            resume_at = checkpoint_count(checkpoint, method.unit)
         with RunLog(
             directory,
             config=settings,

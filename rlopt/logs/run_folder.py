@@ -39,10 +39,18 @@ def new_run_directory(parent: Path | str) -> Path:
     return directory
 
 
+def never_began(directory: Path) -> bool:
+    """Whether a run was stopped before its first checkpoint, which comes before its first row of metrics."""
+    metrics = directory / "metrics.csv"
+    return not (directory / "checkpoint.pt").exists() and not (metrics.exists() and metrics.stat().st_size)
+
+
 def how_to_go_on(directory: Path) -> str:
     """What to do about a run that ended early: resume it, or start again where there is nothing to resume."""
     # where the folder was deleted under a run, a checkpoint that was written since then is not the whole of it
-    if not all((directory / name).exists() for name in ("checkpoint.pt", "config.json")):
+    if not (directory / "config.json").exists() or not (
+        (directory / "checkpoint.pt").exists() or never_began(directory)
+    ):
         return "start again"
     return f"add --resume {directory} to the command (step 4: --resume)"
 

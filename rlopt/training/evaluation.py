@@ -223,22 +223,6 @@ class BestPolicies:
         self.returns.copy_(state["returns"])
 
 
-def evaluate(
-    policy: ObservationToAction,
-    env: str | EnvSpec,
-    *,
-    num_seeds: int | None = None,
-    episodes: int = 20,
-    envs: int | None = None,
-    device: torch.device | str = "cpu",
-) -> np.ndarray:
-    """Undiscounted true returns `[S, P]` of deterministic policies, from the common list of start states.
-
-    `num_seeds` is by default what the policy says, else 1; the rest is as of `Evaluator`.
-    """
-    return play(policy, env, num_seeds=num_seeds, episodes=episodes, envs=envs, device=device).returns
-
-
 def play(
     policy: ObservationToAction,
     env: str | EnvSpec,
@@ -248,13 +232,21 @@ def play(
     envs: int | None = None,
     device: torch.device | str = "cpu",
 ) -> Evaluation:
-    """As `evaluate`, and with the successes of the same episodes."""
+    """Undiscounted true returns `[S, P]` and successes of deterministic policies, from the common list of start states.
+
+    `num_seeds` is by default what the policy says, else 1; the rest is as of `Evaluator`.
+    """
     seeds = getattr(policy, "num_seeds", 1) if num_seeds is None else num_seeds
     evaluator = Evaluator(env, num_seeds=seeds, episodes=episodes, envs=envs, device=device)
     try:
         return evaluator.play(policy)
     finally:
         evaluator.close()
+
+
+def evaluate(policy: ObservationToAction, env: str | EnvSpec, **how: Any) -> np.ndarray:
+    """The returns `[S, P]` alone of `play`, with the same arguments."""
+    return play(policy, env, **how).returns
 
 
 def random_policy(action_size: int, seed: int = EVALUATION_SEED) -> ObservationToAction:

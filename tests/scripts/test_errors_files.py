@@ -186,8 +186,9 @@ def test_a_finished_run_is_said_to_be_finished(workplace, refused):
     run = workplace / "logs" / "ipmd" / "Pendulum-v1" / "done"
     run.mkdir(parents=True)
     (run / "config.json").write_text('{"config": {}}')
+    (run / "metrics.csv").write_text("frames,return_mean\n640,-1200\n")
     message = refused(IPMD_SCRIPT, "data/expert_buffer.pt", "--resume", run)
-    assert "has no checkpoint: it is finished" in message
+    assert "has no checkpoint, so it is finished" in message
 
 
 @pytest.mark.parametrize("script", [COLLECT, IPMD_SCRIPT])

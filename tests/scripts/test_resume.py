@@ -133,6 +133,17 @@ def test_a_model_starts_a_new_run(call, workplace):
     assert "hidden layers of widths (16, 16)" in err
 
 
+def test_a_run_that_was_stopped_before_it_began_begins(call, workplace):
+    assert call(IPMD, DATA, *LEARN, "--keep-checkpoint")[0] == 0
+    folder = only_run(workplace / "logs" / "ipmd" / "Pendulum-v1")
+    for path in folder.iterdir():  # what is there between config.json and the first checkpoint
+        if path.is_file() and path.name not in ("config.json", "rlopt.log"):
+            path.unlink()
+    assert call(IPMD, "--resume", folder, *QUIET)[0] == 0
+    assert only_run(workplace / "logs" / "ipmd" / "Pendulum-v1") == folder
+    assert (folder / "ipmd_model.pt").exists()
+
+
 def test_what_is_no_run_folder(call, workplace):
     for words in (["--resume", "nowhere"], ["--resume", "data"]):
         code, _, err = call(IPMD, *words, *QUIET)
