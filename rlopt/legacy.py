@@ -85,7 +85,7 @@ def _upgrade_replay(replay: Mapping[str, Any], observation_size: int) -> dict[st
     """Elements that had next observations `[n, S, 2O + A + 2]` as rows without, and these by themselves."""
     import torch
 
-    new = {"count": 0, "latest": None, "generator": replay["generator"], "files": []}
+    new = {"count": 0, "newest": None, "latest": None, "generator": replay["generator"], "files": []}
     elements = replay["elements"]
     if elements is None:
         return new

@@ -155,8 +155,13 @@ class SeedReplayBuffer:
         self.rows[place] = elements.to(self.device)
         self.final_of[place] = 0
 
+    @property
+    def settled(self) -> int:
+        """How many elements will not change any more: whether the newest step ended an episode, the next one tells."""
+        return max(0, self.count - self.num_envs)
+
     def chunk(self, first: int, last: int) -> Chunk:
-        """The elements from number `first` to before `last`."""
+        """The elements from number `first` to before `last`, which is at most `settled`."""
         place = (torch.arange(first, last) % self.places).to(self.device)
         final = self.final_of[place]
         where = final.nonzero()
@@ -177,12 +182,17 @@ class SeedReplayBuffer:
         self._set_finals(first + element, seed, chunk["finals"])
 
     def state_dict(self) -> dict[str, Any]:
-        """All but the elements, for which there is `chunk`."""
-        return {"count": self.count, "latest": self.latest, "generator": self.generator.get_state()}
+        """All but the settled elements, for which there is `chunk`."""
+        newest = self.rows[(torch.arange(self.settled, self.count) % self.places).to(self.device)].cpu()
+        state = {"count": self.count, "newest": newest if self.count else None, "latest": self.latest}
+        return {**state, "generator": self.generator.get_state()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` returned, after the elements were appended to an empty buffer."""
+        """Take over what `state_dict` returned, after the settled elements were appended to an empty buffer."""
         check_form(state["count"], self.count, "count")
+        if state["newest"] is not None:
+            check_tensor(state["newest"], "the newest elements", (self.num_envs, *self.rows.shape[1:]))
+            self._append(state["newest"].to(self.device))
         if state["count"] != self.count:
             raise ValueError(f"{self.count} elements in place of {state['count']}")
         if state["latest"] is not None:

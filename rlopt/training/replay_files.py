@@ -25,17 +25,18 @@ class ReplayFiles:
         """Elements that are in files."""
 
     def state_dict(self) -> dict[str, Any]:
-        """The buffer without its elements, and which files hold these."""
+        """The buffer without its settled elements, and which files hold these."""
         oldest = self.replay.count - len(self.replay)
         files = [first for first, end in pairwise([*self.files, self.written]) if end > oldest]
         # not before now: until the last checkpoint was replaced, it needed them
         for path in self.directory.glob("*.pt"):
             if path.stem.isdigit() and int(path.stem) not in self.files:
                 path.unlink()
-        if self.replay.count > self.written:
+        settled = self.replay.settled
+        if settled > max(self.written, oldest):
             first = max(self.written, oldest)
-            save_atomically(self._path(first), self.replay.chunk(first, self.replay.count))
-            files, self.written = [*files, first], self.replay.count
+            save_atomically(self._path(first), self.replay.chunk(first, settled))
+            files, self.written = [*files, first], settled
         self.files = files
         return {**self.replay.state_dict(), "files": list(files)}
 

@@ -34,9 +34,12 @@ QUIET = ["--device", "cpu", "--no-wandb", "--no-progress", "--num-seeds", "2", "
 SMALL = [*QUIET, "--num-envs", "2", "--warmup-frames", "200", "--batch-size", "16", "--hidden-size", "16"]
 SMALL += ["--updates-per-frame", "0.5", "--eval-points", "4", "--checkpoint-points", "6"]
 IPMD = ["02_train_ipmd.py", DATA, *SMALL, "--frames", "2000", "--expert-batch-size", "16", "--expert-ratio", "0.25"]
+IPMD += ["--reward-inputs", "sas"]  # next observations count, also where an episode terminates
+LIMIT = ["--env", "Pendulum-v1", "--max-episode-steps", "24"]  # often reached with the last step before a checkpoint
 ALL = [*SMALL, "--expert-batch-size", "16", "--bc-epochs", "20"]
 COMMANDS: dict[str, list[str]] = {
     "sac": ["01_collect_expert_data.py", "--env", ENV, *SMALL, "--frames", "2000", "--episodes", "3"],
+    "limit": ["01_collect_expert_data.py", *LIMIT, *SMALL, "--frames", "2000", "--episodes", "3"],
     "ipmd": [*IPMD, "--recent-ratio", "0.5", "--lr-decay", "0.5"],
     "ring": [*IPMD, "--buffer-size", "500"],
     "workers": [*IPMD, "--env-workers", "2"],
@@ -142,7 +145,7 @@ def resumed(kind: str, folder: Path) -> list[str]:
         return [*command, "--resume"]
     if kind in ("study", "ablations"):
         return command
-    runs = sorted(folder.glob(f"logs/*/{ENV}/*/config.json"))
+    runs = sorted(folder.glob("logs/*/*/*/config.json"))
     if not runs:
         return command
     return [

@@ -9,6 +9,7 @@ from tensordict import TensorDict
 
 from rlopt.training import replay
 from rlopt.training.replay import SeedReplayBuffer
+from rlopt.training.replay_files import ReplayFiles
 from rlopt.transition import Transition
 
 O, A = 3, 2  # noqa: E741
@@ -216,8 +217,8 @@ def test_a_transition_takes_about_half_of_its_packed_size():
 def restore(buffer, **how):
     other = build(capacity=buffer.capacity, num_seeds=buffer.num_seeds, num_envs=buffer.num_envs, seed=9)
     other.count = max(0, buffer.count - buffer.capacity)
-    half = other.count + len(buffer) // 2
-    for first, last in ((other.count, half), (half, buffer.count)):
+    half = (other.count + buffer.settled) // 2
+    for first, last in ((other.count, half), (half, buffer.settled)):
         other.append(buffer.chunk(first, last))
     other.load_state_dict(buffer.state_dict())
     return other
@@ -237,6 +238,22 @@ def test_a_restored_buffer_goes_on_alike(batches, few_are_recent):
         for one in (buffer, restored):
             one.extend(data)
         assert torch.equal(buffer.sample(3, 8, 0.5), restored.sample(3, 8, 0.5))
+
+
+@pytest.mark.parametrize("capacity", [24, 1_000])
+def test_the_files_of_many_checkpoints_hold_the_whole_buffer(tmp_path, capacity):
+    """One after every batch: also an episode that ends with the last step before a checkpoint keeps its last observation."""
+    episodes, buffer = Episodes(2, 2), build(capacity=capacity, num_seeds=2, num_envs=2)
+    files = ReplayFiles(buffer, tmp_path)
+    for _ in range(12):
+        buffer.extend(episodes.play(3))
+        state = files.state_dict()
+        other = build(capacity=capacity, num_seeds=2, num_envs=2, seed=9)
+        ReplayFiles(other, tmp_path).load_state_dict(state)
+        sampled = buffer.sample(4, 64)
+        assert torch.equal(other.sample(4, 64), sampled)
+        batch = Transition.unpack(sampled, O)
+        torch.testing.assert_close(batch.reward, batch.observation[..., 0] * batch.next_observation[..., 0])
 
 
 def test_a_restored_buffer_whose_environments_begin_anew_keeps_the_true_next_observations():

@@ -35,8 +35,9 @@ PENDULUM = "InvertedPendulum-v5"
 class Run:
     """A training of 120 frames, twelve batches, with demonstrations; `stop` during report number `stop_at`."""
 
-    def __init__(self, folder, kind="ipmd", **changes):
+    def __init__(self, folder, kind="ipmd", limit=None, **changes):
         self.checkpoint, self.kind = folder / "checkpoint.pt", kind
+        self.spec = env_spec(PENDULUM, max_episode_steps=limit)
         self.config = settings(frames=120, updates_per_frame=0.33, lr_decay=0.5, **changes)
 
     def start(self, monkeypatch=None, stop_at=None, resume=False, fail_at=None):
@@ -46,7 +47,10 @@ class Run:
             "action": torch.rand(50, 1, generator=generator),
             "next_observation": torch.randn(50, 4, generator=generator),
         }
-        expert, mixed = None, {"expert_batch_size": 8, "expert_ratio": 0.25, "recent_ratio": 0.5}
+        expert, mixed = (
+            None,
+            {"expert_batch_size": 8, "expert_ratio": 0.25, "recent_ratio": 0.5, "reward_inputs": "sas"},
+        )
         if self.kind == "sac":
             agent = SAC(SACConfig(**TINY), 4, 1, num_seeds=S, seed=1)
         else:
@@ -67,7 +71,7 @@ class Run:
             monkeypatch.setattr(Monitor, "report", spy)
         history = train_online(
             agent,
-            PENDULUM,
+            self.spec,
             self.config,
             expert,
             best=best,
@@ -81,7 +85,9 @@ class Run:
 
 
 @pytest.mark.parametrize("kind", ["sac", "ipmd"])
-@pytest.mark.parametrize("changes", [{}, {"buffer_size": 40}], ids=["whole buffer", "ring"])
+@pytest.mark.parametrize(
+    "changes", [{}, {"buffer_size": 40}, {"limit": 5}], ids=["whole buffer", "ring", "every episode ends with a batch"]
+)
 def test_a_stopped_run_ends_as_if_it_had_not_been(tmp_path, monkeypatch, assert_same_state, kind, changes):
     """Wherever it was stopped: in the warm-up, between two updates that are due, in an evaluation, at the end."""
     undisturbed = Run(tmp_path / "whole", kind, **changes).start()
@@ -126,15 +132,20 @@ def test_a_stopped_run_with_compiled_updates(tmp_path, monkeypatch, assert_same_
 def test_a_checkpoint_writes_what_is_new(tmp_path):
     Run(tmp_path).start()
     files = sorted((tmp_path / "replay").iterdir())
-    assert [file.name for file in files] == [f"{first:012d}.pt" for first in (0, 30, 60, 90)]
-    assert [len(torch.load(file)["rows"]) for file in files] == [30] * 4
+    assert [file.name for file in files] == [f"{first:012d}.pt" for first in (0, 28, 58, 88)]
+    assert [len(torch.load(file)["rows"]) for file in files] == [
+        28,
+        30,
+        30,
+        30,
+    ]  # the newest step may still end an episode
     assert "rows" not in load_safely(tmp_path / "checkpoint.pt", what="Checkpoint")["replay"]
 
 
 def test_files_that_a_full_ring_does_not_need_are_removed(tmp_path):
     Run(tmp_path, buffer_size=40).start()
-    # the last checkpoint, at 120 frames, needs those of 80 to 120; the one before needed 60, too
-    assert sorted(int(file.stem) for file in (tmp_path / "replay").iterdir()) == [30, 60, 90]
+    # the last checkpoint, at 120 frames, needs those of 80 to 120; the one before needed 50 to 90
+    assert sorted(int(file.stem) for file in (tmp_path / "replay").iterdir()) == [28, 58, 88]
 
 
 class Spoilt(Line):
