@@ -160,6 +160,7 @@ def learner_parser(description: str | None, *configs: type, **defaults: Any) -> 
 def learner_arguments(parser: argparse.ArgumentParser, agent: type, loop: type) -> dict[str, Any]:
     """Parse, and look at the input: the arguments of `train_method`, but its name."""
     args = parser.parse_args()
+    as_before(args)
     if args.expert_data is not None:
         check_source(args.expert_data)
     elif args.resume is None:
@@ -203,6 +204,19 @@ def add_start_flags(parser: argparse.ArgumentParser) -> None:
         "--resume", metavar="FOLDER", help="log folder of a run that was stopped; its settings hold where none is given"
     )
     parser.add_argument("--init-from", metavar="MODEL", help="model file whose weights a new run starts from")
+
+
+def as_before(args: argparse.Namespace) -> None:
+    """Let a resumed run compute where it did, and log to W&B if it did, where no flag says otherwise."""
+    folder = None if args.resume is None else Path(args.resume)
+    if folder is None or not (folder / "config.json").exists():
+        return
+    from rlopt.logs.run_folder import read_config
+
+    if args.device is None:
+        args.device = read_config(folder)["config"].get("device")
+    if args.wandb is None:
+        args.wandb = (folder / "wandb_run_id.txt").exists()
 
 
 def add_env_flags(

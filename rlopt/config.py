@@ -215,7 +215,7 @@ class TrainingConfig(LoopConfig):
         require(fits, f"env_workers must divide the {envs} environments of all seeds, and is {self.env_workers}.")
         require(
             self.frames > self.warmup_frames,
-            f"{self.frames} frames are no more than the {self.warmup_frames} of the random warm-up: there must be more.",
+            f"{self.frames} frames must be more than the {self.warmup_frames} of the random warm-up (warmup_frames).",
         )
         require(
             (self.frames - self.warmup_frames) * self.updates_per_frame >= 1,

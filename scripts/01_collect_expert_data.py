@@ -1,7 +1,17 @@
 #!/usr/bin/env python3
 """Step 1: train a SAC expert and store its demonstrations."""
 
-from rlopt.cli import add_config_flags, add_env_flags, add_start_flags, configured, given, look_up_env, make_parser, run
+from rlopt.cli import (
+    add_config_flags,
+    add_env_flags,
+    add_start_flags,
+    as_before,
+    configured,
+    given,
+    look_up_env,
+    make_parser,
+    run,
+)
 from rlopt.config import RunOptions, SACConfig, TrainingConfig
 from rlopt.errors import UserError
 
@@ -16,6 +26,7 @@ def main() -> None:
     add_start_flags(parser)
     add_config_flags(parser, SACConfig, TrainingConfig, RunOptions)
     args = parser.parse_args()
+    as_before(args)
     env = look_up_env(args)
 
     how = {
@@ -31,7 +42,7 @@ def main() -> None:
     if args.reward or is_run_of("frozen_reward", args.resume):
         from rlopt.experiments.frozen_reward import train_on_frozen_reward
 
-        train_on_frozen_reward(env if args.resume else env or "Pendulum-v1", args.reward, **how)
+        train_on_frozen_reward(env, args.reward, **how)
     else:
         from rlopt.experiments.expert import collect_expert_data
 

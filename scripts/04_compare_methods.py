@@ -10,14 +10,14 @@ from rlopt.config import BCConfig, IPMDConfig, RunOptions, SACConfig, TrainingCo
 def main() -> None:
     """Parse, compare, print."""
     parser = make_parser(__doc__)
-    add_env_flags(parser, "Pendulum-v1")
+    add_env_flags(parser, None, "Pendulum-v1")
     parser.add_argument("--expert-frames", type=int, default=100_000, help="frames per seed of the SAC expert")
     parser.add_argument("--ipmd-frames", type=int, default=100_000, help="frames per seed of IPMD")
     parser.add_argument("--bc-epochs", type=int, default=100, help="epochs of behaviour cloning")
     parser.add_argument("--demos", type=int, default=5, help="demonstrations that IPMD and BC learn from (default: 5)")
     parser.add_argument("--skip-demos", type=int, default=0, help="demonstrations at the file's start to leave out")
     parser.add_argument("--methods", nargs="+", default=["sac", "ipmd", "bc"], help="what to compare")
-    parser.add_argument("--expert-data", help="demonstrations to use in place of training an expert")
+    parser.add_argument("--expert-data", help="demonstrations in place of an own expert; they name the environment")
     parser.add_argument(
         "--save-dir",
         default="comparison_results",
@@ -33,6 +33,7 @@ def main() -> None:
     if args.expert_data is not None:
         check_source(args.expert_data)
 
+    from rlopt.envs.spec import folder_name
     from rlopt.experiments.comparison import compare_methods
     from rlopt.report.results import results_table
 
@@ -49,7 +50,8 @@ def main() -> None:
         resume=args.resume,
         **comparison_settings(args, *configs),
     )
-    print(f"\n{results_table(results)}\nPictures and numbers: {Path(args.save_dir) / env.name}")
+    name = folder_name(results["config"]["env"], results["config"]["env_kwargs"])
+    print(f"\n{results_table(results)}\nPictures and numbers: {Path(args.save_dir) / name}")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,9 @@ def main() -> None:
 
     source = load_npz(args.source) | {"actions_scaled": True} if args.actions_scaled else args.source
     data = prepare_demonstrations(source, env)
-    name = (environment_of(data) if env is None else env).name
+    if env is not None and env.kwargs and dict(env.kwargs) != dict(data.env_kwargs):
+        raise UserError(f"{args.source} was recorded with the arguments {data.env_kwargs}: leave --env-kwargs out.")
+    name = environment_of(data, env).name
     path = save_demonstrations(data, Path(args.save_dir) / name)
     demonstrations_figure(data, path.with_name("demonstrations.png"))
     print(f"{describe(data)}\n\nPicture: {path.with_name('demonstrations.png')}")

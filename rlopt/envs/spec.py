@@ -47,8 +47,8 @@ class EnvSpec:
 
     @property
     def name(self) -> str:
-        """What folders are called by: the id without its module, and the keyword arguments."""
-        return "_".join([base_id(self.env_id), *(f"{key}={value}" for key, value in self.kwargs.items())])
+        """What folders are called by."""
+        return folder_name(self.env_id, self.kwargs)
 
     def to_env_units(self, action: np.ndarray) -> np.ndarray:
         """Actions `[..., A]` from [-1, 1] to the environment's bounds."""
@@ -57,6 +57,11 @@ class EnvSpec:
     def make(self) -> gym.Env:
         """One such environment; a matrix or dict of observations is flattened, in the order of its space."""
         return make_env(self.source, self.kwargs, self.max_episode_steps)
+
+
+def folder_name(env_id: str, kwargs: Mapping[str, Any]) -> str:
+    """The id without its module, and the keyword arguments."""
+    return "_".join([base_id(env_id), *(f"{key}={value}" for key, value in kwargs.items())])
 
 
 def base_id(env_id: str) -> str:

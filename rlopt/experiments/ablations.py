@@ -80,7 +80,7 @@ def run_ablations(
     device, method = choose_device(options.device), get_method("ipmd")
     spec = None if env is None else as_spec(env)
     data = prepare_demonstrations(expert_data, spec, Selection(demos=demos))
-    spec = environment_of(data) if spec is None else spec
+    spec = environment_of(data, spec)
     unknown = sorted(set(names) - set(ABLATIONS))
     if unknown:
         raise UserError(f"Unknown ablation {', '.join(unknown)}; there are: {', '.join(ABLATIONS)}.")

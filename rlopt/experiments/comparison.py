@@ -19,7 +19,7 @@ from rlopt.experiments.learners import train_method
 from rlopt.experiments.run import Settings, StageResult, configure_methods, environment
 from rlopt.experiments.stage_cache import StageCache
 from rlopt.imitation.files import find_demonstrations
-from rlopt.imitation.readers import prepare_demonstrations, source_name
+from rlopt.imitation.readers import environment_of, prepare_demonstrations, source_name
 from rlopt.logs.files import check_writable, tell_how_to_go_on
 from rlopt.logs.lock import only_process_in
 from rlopt.logs.run_folder import timestamp, to_json
@@ -31,7 +31,7 @@ from rlopt.training.memory import check_memory
 
 
 def compare_methods(
-    env_id: str | EnvSpec = "Pendulum-v1",
+    env_id: str | EnvSpec | None = None,
     *,
     methods: Sequence[str] = ("sac", "ipmd", "bc"),
     expert_frames: int = 100_000,
@@ -51,7 +51,7 @@ def compare_methods(
     """An expert, then each method on its demonstrations; pictures, a table and the numbers.
 
     Args:
-        env_id: a gymnasium id or a spec.
+        env_id: a gymnasium id or a spec; None: the one that `expert_data` names, else Pendulum-v1.
         methods: names of `rlopt.agents.METHODS`.
         expert_frames: frames per seed of the expert.
         ipmd_frames: frames per seed of each method that learns in the environment.
@@ -73,18 +73,19 @@ def compare_methods(
     Raises:
         UserError: for wrong input, before anything is trained.
     """
-    spec = as_spec(env_id)
-    directory = Path(save_dir) / spec.name
     # every input is looked at now, not after an hour of training
     require_positive(bc_epochs=bc_epochs, demos=demos)
-    check_whole_episode(spec, ipmd_frames, "--ipmd-frames")
     selection = Selection(demos=demos, skip_demos=skip_demos)
+    asked = None if env_id is None else as_spec(env_id)
+    given = None if expert_data is None else prepare_demonstrations(expert_data, asked, selection)
+    spec = (asked or as_spec("Pendulum-v1")) if given is None else environment_of(given, asked)
+    directory = Path(save_dir) / spec.name
+    check_whole_episode(spec, ipmd_frames, "--ipmd-frames")
     chosen = [get_method(name) for name in methods]
     experts = [method for method in chosen if not method.from_demonstrations and expert_data is None]
     if expert_data is None:
         check_whole_episode(spec, expert_frames, "--expert-frames")
         experts = experts or [get_method("sac")]
-    given = None if expert_data is None else prepare_demonstrations(expert_data, spec, selection)
     chosen = [*experts, *(method for method in chosen if method.from_demonstrations)]
     # by stage, presets included: a stage that was finished with other ones is made anew
     configs: dict[str, dict[str, Any]] = {

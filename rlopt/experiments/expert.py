@@ -83,6 +83,8 @@ def collect_expert_data(
     settings = {"device": str(device), "agent": config, "training": training}
     settings |= {"save_dir": save_dir, "episodes": episodes, "init_from": init_from or recorded.get("init_from")}
     with training_run(method, spec, settings, training.frames, options, resume) as (log, checkpoints):
+        if init_from is not None:
+            log.info(f"{method.title} starts from {init_from}.")
         best = BestPolicies(agent.policy, training.num_seeds)
         history = train_online(agent, spec, training, best=best, log=log, **checkpoints)
         final = final_evaluation(agent, spec, training)

@@ -45,7 +45,7 @@ def train_on_frozen_reward(
     """Train new learners on the frozen rewards of a model; seed i gets the reward of seed i.
 
     Args:
-        env_id: a gymnasium id or a spec, of the same sizes as the model's; None: that of the run in `resume`.
+        env_id: a gymnasium id or a spec, of the same sizes as the model's; None: that of the run in `resume`, else Pendulum-v1.
         reward: an `ipmd_model.pt`; None: likewise.
         agent_settings: fields of `IPMDConfig` that differ from the model's.
         training_settings: fields of `TrainingConfig` that differ from the environment's preset.
@@ -57,10 +57,10 @@ def train_on_frozen_reward(
         UserError: for wrong input, before anything is trained.
     """
     device, recorded = choose_device(options.device), recorded_settings(resume, METHOD)
-    spec = as_spec(env_id) if env_id is not None else recorded_spec(recorded, resume)
+    spec = as_spec(env_id) if env_id is not None else recorded_spec(recorded, resume) or as_spec("Pendulum-v1")
     reward = reward if reward is not None else recorded.get("reward")
-    if spec is None or reward is None:
-        raise UserError("An environment and the model whose reward is learned from are needed.")
+    if reward is None:
+        raise UserError("The model whose reward is learned from is needed.")
     agent_settings, training_settings = (
         over(recorded[part], given) for part, given in (("agent", agent_settings), ("training", training_settings))
     )

@@ -77,7 +77,7 @@ def train_method(
     selection = recorded_selection(recorded, Selection(**{**vars(selection), **chosen}))
     spec = recorded_spec(recorded, resume) if env_id is None else as_spec(env_id)
     data = prepare_demonstrations(expert_data, spec, selection)
-    spec = environment_of(data) if spec is None else spec
+    spec = environment_of(data, spec)
     from_states = not data.action_size
     config, training = configure_method(
         method, spec.env_id, agent_settings, training_settings, from_states=from_states, **settings
@@ -99,6 +99,8 @@ def train_method(
     del learned_from["demos"]  # which may be None, for all
     everything = {"device": str(device), "agent": config, "training": training, **learned_from}
     with training_run(method, spec, everything, total, options, resume) as (log, checkpoints):
+        if init_from is not None:
+            log.info(f"{method.title} starts from {init_from}.")
         if from_states:
             settled = ", ".join(f"{name} {getattr(config, name)}" for name in method.from_states or {})
             log.info(f"The demonstrations have no actions: {method.title} learns from states alone ({settled}).")

@@ -125,7 +125,7 @@ def study_demonstrations(
     device, chosen = choose_device(options.device), [get_method(name) for name in methods]
     spec = None if env is None else as_spec(env)
     whole = prepare_demonstrations(expert_data, spec)
-    spec = environment_of(whole) if spec is None else spec
+    spec = environment_of(whole, spec)
     cells = [
         prepare_demonstrations(whole, spec, Selection(demos=count, subsample=subsample, noise=noise))
         for count in counts

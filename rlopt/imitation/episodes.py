@@ -167,7 +167,9 @@ def _read(number: int, episode: Mapping[str, Any], spec: EnvSpec) -> _Steps:
         raise UserError(f"{where}{len(observation)} observations and {steps} {what}: give one observation more.")
     if reward is not None and len(reward) != steps:
         raise UserError(f"{where}{len(reward)} rewards and {steps} {what}: give as many.")
-    terminated, truncated, inferred = _end(parts, steps, spec.max_episode_steps, where)
+    unseen = parts["actions"] is None and following is None  # the last state is that before the last step, or after it
+    limit = spec.max_episode_steps - 1 if unseen else spec.max_episode_steps
+    terminated, truncated, inferred = _end(parts, steps, limit, where)
     total = None if reward is None else float(reward.sum(dtype=np.float64))
     dropped = False
     if len(observation) == steps + 1:

@@ -1,5 +1,6 @@
 """The one door for demonstrations: `load_demonstrations` finds the reader of a source. A new format is one line in READERS."""
 
+import inspect
 import logging
 import os
 from collections.abc import Callable, Mapping
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 
 from rlopt.config import Selection
-from rlopt.envs.spec import EnvSpec, as_spec, env_spec
+from rlopt.envs.spec import EnvSpec, as_spec, base_id, env_spec
 from rlopt.errors import UserError
 from rlopt.imitation import arrays
 from rlopt.imitation.demonstrations import COLLECT, Demonstrations
@@ -93,9 +94,18 @@ def load_demonstrations(
     return data
 
 
-def environment_of(data: Demonstrations) -> EnvSpec:
-    """The environment that demonstrations name, with their keyword arguments and time limit."""
-    return env_spec(data.env_id, data.env_kwargs, data.max_episode_steps)
+def environment_of(data: Demonstrations, given: EnvSpec | None = None) -> EnvSpec:
+    """The environment that demonstrations name, with their keyword arguments and time limit, or the one that is given.
+
+    One that is given without arguments gets those of the demonstrations, if it is theirs.
+    """
+    if given is None:
+        return env_spec(data.env_id, data.env_kwargs, data.max_episode_steps)
+    theirs = base_id(given.env_id) == base_id(data.env_id)
+    if theirs and data.env_kwargs and not given.kwargs:
+        source = given.source if inspect.isroutine(given.source) or inspect.isclass(given.source) else given.env_id
+        return env_spec(source, data.env_kwargs, given.max_episode_steps)
+    return given
 
 
 def prepare_demonstrations(
@@ -109,14 +119,14 @@ def prepare_demonstrations(
     """
     spec = None if env is None else as_spec(env)
     data = load_demonstrations(source, env=spec)
-    spec = environment_of(data) if spec is None else spec
+    spec = environment_of(data, spec)
     if (data.observation_size, data.action_size or spec.action_size) != spec.sizes:
         raise UserError(
             f"Expert buffer {source_name(source)} says that it is from {data.env_id}, but has observation "
             f"[{data.observation_size}], action [{data.action_size}], and the environment [{spec.observation_size}], "
             f"[{spec.action_size}]."
         )
-    if data.env_id == spec.env_id and dict(data.env_kwargs) != dict(spec.kwargs):
+    if base_id(data.env_id) == base_id(spec.env_id) and dict(data.env_kwargs) != dict(spec.kwargs):
         logging.getLogger("rlopt").warning(
             f"The demonstrations are of {spec.env_id} with {_worded(data.env_kwargs)}, the environment has "
             f"{_worded(spec.kwargs)}."
