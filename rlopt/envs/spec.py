@@ -138,14 +138,16 @@ def make_env(source: Any, kwargs: Mapping[str, Any] | None = None, max_episode_s
 
 def _why_not(error: Exception) -> str:
     """The end of the sentence that says that an environment cannot be made."""
-    from gymnasium.error import DependencyNotInstalled
+    from gymnasium.error import DependencyNotInstalled, NameNotFound, NamespaceNotFound
 
     if remedy := mujoco_remedy(error):
         return f"cannot be made: {remedy}"
     if isinstance(error, DependencyNotInstalled):
         return f"needs a package that is not installed: {error}"
     reason = one_line(error)
-    return f"cannot be made: {reason}" + "." * (reason[-1:] != "?")
+    unknown = isinstance(error, NameNotFound | NamespaceNotFound)
+    own = " One of your own is given with its module: --env module:Id-v0." * unknown
+    return f"cannot be made: {reason}" + "." * (reason[-1:] != "?") + own
 
 
 def _can_be_flattened(space: gym.Space) -> bool:
