@@ -41,13 +41,17 @@ def check_spaces(env: gym.Env, name: str, time_limit: int | None) -> None:
         )
 
 
-def look_once(env: gym.Env, name: str) -> None:
-    """Reset and two steps. Raises UserError for what cannot be trained on; what evaluation must know is a warning."""
+def look_once(env: gym.Env, name: str) -> bool:
+    """Reset and two steps. Raises UserError for what cannot be trained on; what evaluation must know is a warning.
+
+    Returns whether every reset with a seed gives the same start.
+    """
     first, second, again = (_reset(env, name, seed) for seed in (1, 2, 1))
     if not np.array_equal(first, again):
         _warn(f"{name}: reset(seed) gives another start each time, so evaluations of methods are not paired.")
-    elif np.array_equal(first, second):
-        _warn(f"{name}: every reset(seed) gives the same start, so all episodes of an evaluation may be one.")
+    alike = np.array_equal(first, second) and np.array_equal(first, again)
+    if alike:
+        _warn(f"{name}: every reset(seed) gives the same start, so episodes begin with a second one without a seed.")
     wrapper: Any = env
     while wrapper is not env.unwrapped:
         if type(wrapper).__name__ in ("NormalizeObservation", "NormalizeReward"):
@@ -71,7 +75,8 @@ def look_once(env: gym.Env, name: str) -> None:
         if not np.isfinite(reward):
             raise UserError(f"{name}: step {number} returns the reward {reward}.")
         if terminated or truncated:
-            return
+            break
+    return alike
 
 
 def ends_by_itself(env: gym.Env, steps: int) -> bool:

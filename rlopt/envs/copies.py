@@ -48,6 +48,8 @@ class Copies:
         self.watchdog.call(number)
         try:
             self.observation[number], _ = self.envs[number].reset(seed=seed)
+            if self.spec.starts_alike:  # the seed may decide the starts that are drawn after it
+                self.observation[number], _ = self.envs[number].reset()
         except Exception as error:  # an environment can raise anything
             raise self._failure(number, "reset()", error) from error
         finally:

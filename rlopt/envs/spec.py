@@ -39,6 +39,8 @@ class EnvSpec:
     """gymnasium's spec or the function: what a process that does not know the id makes it from."""
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     """Keyword arguments of its constructor."""
+    starts_alike: bool = False
+    """Whether every reset with a seed gives the same start, so that episodes begin with a second one without a seed."""
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -176,14 +178,14 @@ def env_spec(source: Any, kwargs: Mapping[str, Any] | None = None, max_episode_s
         name = source if isinstance(source, str) else env.spec.id if env.spec is not None else source.__name__
         limit = _time_limit(env)
         check_spaces(env, name, limit)
-        look_once(env, name)
+        alike = look_once(env, name)
         observed, space = env.observation_space, env.action_space
         assert isinstance(observed, Box)
         assert isinstance(space, Box)
         assert limit is not None
         bounds = space.low.astype(np.float32), space.high.astype(np.float32)
         sizes = observed.shape[0], space.shape[0]
-        return EnvSpec(name, *sizes, *bounds, limit, _gymnasium_spec(source), dict(kwargs or {}))
+        return EnvSpec(name, *sizes, *bounds, limit, _gymnasium_spec(source), dict(kwargs or {}), alike)
     finally:
         env.close()
 

@@ -10,7 +10,7 @@ from rlopt.envs.spec import EnvSpec, env_spec
 from rlopt.errors import UserError
 from rlopt.legacy import rename_settings, upgrade_settings
 from rlopt.logs.files import load_safely
-from rlopt.logs.run_folder import read_config, to_json
+from rlopt.logs.run_folder import never_began, read_config, to_json
 
 # Where and how often things are done, not what is learned: a run may be resumed with others.
 _FREE_TO_CHANGE = {
@@ -142,14 +142,14 @@ def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def interrupted_run(parent: Path, settings: Mapping[str, Any]) -> Path | None:
-    """The latest run below `parent` with the same settings that left a checkpoint, if there is one.
+    """The latest run below `parent` with the same settings that left a checkpoint, or never began, if there is one.
 
     Demonstrations are the same if their content is.
     """
     wanted = _without_path(to_json(settings))
-    for checkpoint in sorted(parent.glob("*/checkpoint.pt"), reverse=True):
-        folder = checkpoint.parent
-        if (folder / "config.json").exists() and _without_path(read_config(folder)["config"]) == wanted:
+    for folder in (path.parent for path in sorted(parent.glob("*/config.json"), reverse=True)):
+        unfinished = (folder / "checkpoint.pt").exists() or never_began(folder)
+        if unfinished and _without_path(read_config(folder)["config"]) == wanted:
             return folder
     return None
 

@@ -87,6 +87,23 @@ def test_statistics_that_drift_are_refused():
         env_spec(lambda: gym.wrappers.TimeLimit(gym.wrappers.NormalizeObservation(Line()), 20))
 
 
+def fixed_start_with_a_seed(self, seed=None, options=None):
+    observation, info = Line.reset(self, seed=seed)
+    if seed is not None:
+        self.x = 0.5
+        observation = self.look()
+    return observation, info
+
+
+def test_episodes_differ_where_every_seed_gives_the_same_start():
+    spec = env_spec(changed(reset=fixed_start_with_a_seed))
+    returns = [evaluate(lambda o: torch.zeros(1, o.shape[1], 1), spec, episodes=4) for _ in range(2)]
+    assert len(set(returns[0][0])) == 4
+    np.testing.assert_array_equal(*returns)  # the seed decides the start that is drawn after it
+    starts = TorchEnv(spec, [1, 2, 3]).reset()["observation"][:, 0]
+    assert len(starts.unique()) == 3
+
+
 @pytest.mark.parametrize(
     ("reset", "sentence"),
     [
