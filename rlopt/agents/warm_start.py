@@ -67,11 +67,10 @@ def _act_alike(actor: Actor, model: Actor) -> None:
     """
     own, other = _scaling(actor), _scaling(model)
     ratio, shift = own[1] / other[1], (own[0] - other[0]) / other[1]
-    layers, model_layers = _linear_layers(actor), _linear_layers(model)
-    for layer, source in zip(layers, model_layers, strict=True):
+    for layer, source in zip(actor.mlp.layers, model.mlp.layers, strict=True):
         layer.weight.copy_(source.weight.expand_as(layer.weight))
         layer.bias.copy_(source.bias.expand_as(layer.bias))
-    first, source = layers[0], model_layers[0]
+    first, source = actor.mlp.layers[0], model.mlp.layers[0]
     first.weight.copy_((source.weight * ratio.unsqueeze(-1)).expand_as(first.weight))
     first.bias.copy_((source.bias + (shift @ source.weight).unsqueeze(1)).expand_as(first.bias))
 
@@ -81,9 +80,5 @@ def _scaling(actor: Actor) -> tuple[Tensor, Tensor]:
     scaling = actor.standardizer
     if isinstance(scaling, Standardizer):
         return scaling.mean, scaling.std
-    weight = _linear_layers(actor)[0].weight
+    weight = actor.mlp.layers[0].weight
     return weight.new_zeros(weight.shape[1]), weight.new_ones(weight.shape[1])
-
-
-def _linear_layers(actor: Actor) -> list[Any]:
-    return list(actor.mlp.layers)

@@ -9,7 +9,7 @@ from rlopt.checked import require_positive
 from rlopt.config import RunOptions, TrainingConfig
 from rlopt.envs.spec import EnvSpec, as_spec
 from rlopt.experiments.budget import check_whole_episode
-from rlopt.experiments.resuming import over, recorded_settings, recorded_spec
+from rlopt.experiments.resuming import recorded_settings, recorded_spec, settings_over
 from rlopt.experiments.run import (
     FINAL_EPISODES,
     Settings,
@@ -66,9 +66,7 @@ def collect_expert_data(
     spec = as_spec(env_id) if env_id is not None else recorded_spec(recorded, resume) or as_spec("Pendulum-v1")
     save_dir = save_dir if save_dir is not None else recorded.get("save_dir", "expert_data")
     episodes = episodes if episodes is not None else recorded.get("episodes", 50)
-    agent_settings, training_settings = (
-        over(recorded[part], given) for part, given in (("agent", agent_settings), ("training", training_settings))
-    )
+    agent_settings, training_settings = settings_over(recorded, agent_settings, training_settings)
     require_positive(episodes=episodes)
     check_writable(Path(save_dir) / spec.name)
     budget: dict[str, Any] = {"frames": frames, "seed": seed, "num_seeds": num_seeds}

@@ -12,7 +12,7 @@ from rlopt.config import RunOptions, TrainingConfig
 from rlopt.envs.spec import EnvSpec, as_spec
 from rlopt.errors import UserError
 from rlopt.experiments.budget import check_whole_episode
-from rlopt.experiments.resuming import over, recorded_settings, recorded_spec
+from rlopt.experiments.resuming import recorded_settings, recorded_spec, settings_over
 from rlopt.experiments.run import (
     Settings,
     StageResult,
@@ -61,9 +61,7 @@ def train_on_frozen_reward(
     reward = reward if reward is not None else recorded.get("reward")
     if reward is None:
         raise UserError("The model whose reward is learned from is needed.")
-    agent_settings, training_settings = (
-        over(recorded[part], given) for part, given in (("agent", agent_settings), ("training", training_settings))
-    )
+    agent_settings, training_settings = settings_over(recorded, agent_settings, training_settings)
     _, training = configure_method(METHOD, spec.env_id, None, training_settings, **settings)
     assert isinstance(training, TrainingConfig)
     check_whole_episode(spec, training.frames)

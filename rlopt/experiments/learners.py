@@ -11,11 +11,11 @@ from rlopt.config import RunOptions, Selection, TrainingConfig
 from rlopt.envs.spec import EnvSpec, as_spec
 from rlopt.experiments.budget import check_whole_episode
 from rlopt.experiments.resuming import (
-    over,
     recorded_demonstrations,
     recorded_selection,
     recorded_settings,
     recorded_spec,
+    settings_over,
 )
 from rlopt.experiments.reward_recovery import has_learned_reward, reward_recovery
 from rlopt.experiments.run import (
@@ -68,9 +68,7 @@ def train_method(
     """
     method, device = get_method(name), choose_device(options.device)
     recorded = recorded_settings(resume, method)
-    agent_settings, training_settings = (
-        over(recorded[part], given) for part, given in (("agent", agent_settings), ("training", training_settings))
-    )
+    agent_settings, training_settings = settings_over(recorded, agent_settings, training_settings)
     if expert_data is None:
         expert_data = recorded_demonstrations(recorded, resume)
     chosen = {key: settings.pop(key) for key in vars(selection) if key in settings}

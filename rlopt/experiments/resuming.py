@@ -91,6 +91,13 @@ def over(recorded: Mapping[str, Any], given: Mapping[str, Any] | None) -> dict[s
     return {**recorded, **{name: value for name, value in (given or {}).items() if value is not None}}
 
 
+def settings_over(
+    recorded: Mapping[str, Any], agent_settings: Mapping[str, Any] | None, training_settings: Mapping[str, Any] | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The agent's settings and the loop's: recorded ones, and in their place what was given."""
+    return over(recorded["agent"], agent_settings), over(recorded["training"], training_settings)
+
+
 def checkpoint_count(path: Path, unit: str) -> int:
     """The frames or epochs after which a checkpoint was written.
 

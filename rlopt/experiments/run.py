@@ -16,7 +16,7 @@ from rlopt.agents.saving import save_agent, take_seed
 from rlopt.config import LoopConfig, RunOptions, TrainingConfig, configure
 from rlopt.envs.spec import EnvSpec
 from rlopt.errors import CannotWrite, UserError
-from rlopt.experiments.resuming import check_same_settings, checkpoint_count, interrupted_run
+from rlopt.experiments.resuming import check_same_settings, checkpoint_count, interrupted_run, over
 from rlopt.logs.files import tell_how_to_go_on
 from rlopt.logs.lock import WAIT_SECONDS, only_process_in
 from rlopt.logs.run_folder import how_to_go_on, never_began, new_run_directory
@@ -90,7 +90,7 @@ def configure_method(
                 f"{method.title} learns from the expert's actions, and these demonstrations have none: "
                 "leave it out (--methods of step 4)."
             )
-        agent_settings = {**method.from_states, **(agent_settings or {})}
+        agent_settings = over(method.from_states, agent_settings)
     loop = TrainingConfig if method.online else LoopConfig
     of_loop = {name: value for name, value in overrides.items() if name in field_names(loop)}
     of_agent = {name: value for name, value in overrides.items() if name not in of_loop}
