@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Step 4, or all in one: expert, IPMD and BC side by side, with pictures, a table and error bars."""
 
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from rlopt.cli import add_config_flags, add_env_flags, check_source, comparison_settings, look_up_env, make_parser, run
@@ -24,11 +25,18 @@ def main() -> None:
         help="results go to SAVE_DIR/ENV/, a new expert's demonstrations to expert_data/ENV/, as step 1's",
     )
     parser.add_argument(
-        "--resume", action="store_true", help="go on with an interrupted comparison of the same settings"
+        "--resume",
+        nargs="?",
+        const=True,
+        metavar="FOLDER",
+        help="go on with the interrupted comparison in FOLDER (SAVE_DIR/ENV), which knows its flags; without FOLDER, with the "
+        "one that these flags name",
     )
     configs = (SACConfig, IPMDConfig, BCConfig, TrainingConfig)
     add_config_flags(parser, *configs, RunOptions, skip=("frames", "epochs"), seed=42, num_seeds=5)
     args = parser.parse_args()
+    if isinstance(args.resume, str):
+        args = flags_of(args.resume, parser)
     env = look_up_env(args)
     if args.expert_data is not None:
         check_source(args.expert_data)
@@ -47,11 +55,27 @@ def main() -> None:
         expert_data=args.expert_data,
         demos=args.demos,
         skip_demos=args.skip_demos,
-        resume=args.resume,
+        resume=bool(args.resume),
+        command={name: value for name, value in vars(args).items() if name != "resume"},
         **comparison_settings(args, *configs),
     )
     name = folder_name(results["config"]["env"], results["config"]["env_kwargs"])
     print(f"\n{results_table(results)}\nPictures and numbers: {Path(args.save_dir) / name}")
+
+
+def flags_of(folder: str, parser: ArgumentParser) -> Namespace:
+    """The flags that the comparison in `folder` began with, and over them those that are given now.
+
+    Raises UserError if it would learn something else with these.
+    """
+    from rlopt.experiments.resuming import check_same_command
+    from rlopt.experiments.stage_cache import recorded_command
+
+    recorded = recorded_command(folder)
+    parser.set_defaults(**recorded)
+    args = parser.parse_args()
+    check_same_command(folder, recorded, vars(args))
+    return args
 
 
 if __name__ == "__main__":

@@ -46,6 +46,7 @@ def compare_methods(
     agent_settings: Settings = None,
     training_settings: Settings = None,
     resume: bool = False,
+    command: Mapping[str, Any] | None = None,
     options: RunOptions = RunOptions(),  # noqa: B008  (frozen)
 ) -> dict[str, Any]:
     """An expert, then each method on its demonstrations; pictures, a table and the numbers.
@@ -64,7 +65,8 @@ def compare_methods(
         skip_demos: how many at the file's start to leave out.
         agent_settings: fields of config classes that differ from the environment's preset; each method gets those it has.
         training_settings: fields of `TrainingConfig` that do, likewise.
-        resume: keep the stages that an interrupted comparison with the same settings finished, and go on.
+        resume: keep the stages that an interrupted comparison finished with the same settings, and go on.
+        command: the flags of a script, kept in the folder: its `--resume FOLDER` needs no other.
         options: device, logs, W&B.
 
     Returns:
@@ -121,7 +123,10 @@ def compare_methods(
     }
     with tell_how_to_go_on(lambda: "add --resume to the command"), only_process_in(directory):
         same = ("demonstrations_sha256",)
-        cache = StageCache(directory / "stages.pt", common, keep=resume, same=same, check=check_summary)
+        # what a stage's own config has not
+        data = {name: common[name] for name in (*environment(spec), "demos", "skip_demos", *same)}
+        cache = StageCache(directory / "stages.pt", data, keep=resume, same=same, check=check_summary, command=command)
+        cache.save()
         stages: dict[str, Any] = {}
         digest = None if given is None else given.digest
         for method in chosen:

@@ -1,6 +1,6 @@
 """How a stopped run goes on: its settings come from its folder, and what is given again must agree with them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,25 @@ from rlopt.logs.run_folder import never_began, read_config, to_json
 # Where and how often things are done, not what is learned: a run may be resumed with others.
 _FREE_TO_CHANGE = {
     *("device", "save_dir", "episodes", "init_from"),
-    *(f"training.{name}" for name in ("env_workers", "cuda_graph", "compile")),
+    *(f"training.{name}" for name in ("env_workers", "workers", "cuda_graph", "compile")),
     *(f"training.{name}" for name in ("eval_points", "eval_episodes", "eval_envs", "checkpoint_points")),
+}
+
+
+# An unfinished run may go on for longer, and more carefully.
+_MAY_GROW: dict[str, Callable[..., Any]] = {
+    **{"training.frames": max, "agent.epochs": max, "agent.learning_rate": min},
+    **{"expert_frames": max, "ipmd_frames": max, "bc_epochs": max, "learning_rate": min},
+}
+_FREE_FLAGS = {
+    "resume",
+    "methods",
+    "expert_data",
+    "wandb",
+    "wandb_entity",
+    "wandb_group",
+    "show_progress",
+    "keep_checkpoint",
 }
 
 
@@ -123,20 +140,56 @@ def check_same_settings(directory: Path, settings: Mapping[str, Any]) -> None:
     """
     if not (directory / "config.json").exists():
         return
-    old, new = _flat(read_config(directory)["config"]), _flat(to_json(settings))
-    for name, better in (("training.frames", max), ("agent.epochs", max), ("agent.learning_rate", min)):
-        if name in old and name in new and better(old[name], new[name]) == new[name]:
-            old[name] = new[name]
-    if "demonstrations_sha256" in old:
-        old.pop("expert_data", None)
-    changed = [name for name in old if name in new and name not in _FREE_TO_CHANGE and old[name] != new[name]]
+    changed = changed_settings(read_config(directory)["config"], settings, unfinished=True)
     if "demonstrations_sha256" in changed:
         raise UserError(
             f"The run in {directory} learned from other demonstrations: give it the file that it began with."
         )
     if changed:
-        differences = "; ".join(f"{name}: {old[name]}, now {new[name]}" for name in changed)
-        raise UserError(f"The run in {directory} had other settings ({differences}): resume it with the same ones.")
+        raise UserError(
+            f"The run in {directory} had other settings ({_differences(changed)}): resume it with the same ones."
+        )
+
+
+def check_same_command(folder: str | Path, recorded: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Raise UserError if a comparison would learn something else with the flags `given` than with those that it began with."""
+    free = {name.rpartition(".")[2] for name in _FREE_TO_CHANGE} | _FREE_FLAGS
+    old = {name: value for name, value in to_json(recorded).items() if name not in free}
+    changed = _changed(old, to_json(given), _MAY_GROW)
+    if changed:
+        raise UserError(
+            f"The comparison in {folder} had other settings ({_differences(changed)}): resume it with the same ones."
+        )
+
+
+def changed_settings(recorded: Any, settings: Any, *, unfinished: bool = False) -> dict[str, tuple[Any, Any]]:
+    """The settings that make a run learn something else, with their values: recorded, and now.
+
+    An unfinished run may go on for more frames or epochs, or with a smaller learning rate. Demonstrations are the same if their
+    content is. Settings that an earlier version did not have are not compared.
+    """
+    old, new = _flat(to_json(recorded)), _flat(to_json(settings))
+    if "demonstrations_sha256" in old:
+        old.pop("expert_data", None)
+    old = {name: value for name, value in old.items() if name not in _FREE_TO_CHANGE}
+    return _changed(old, new, _MAY_GROW if unfinished else {})
+
+
+def _changed(
+    old: Mapping[str, Any], new: Mapping[str, Any], better: Mapping[str, Callable[..., Any]]
+) -> dict[str, tuple[Any, Any]]:
+    """What differs; not so where `better`, `max` or `min`, takes the new value."""
+    return {
+        name: (old[name], new[name])
+        for name in old
+        if name in new
+        and old[name] != new[name]
+        and (name not in better or None in (old[name], new[name]) or better[name](old[name], new[name]) != new[name])
+    }
+
+
+def _differences(changed: Mapping[str, tuple[Any, Any]]) -> str:
+    return "; ".join(f"{name}: {old}, now {new}" for name, (old, new) in changed.items())
 
 
 def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -149,22 +202,11 @@ def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def interrupted_run(parent: Path, settings: Mapping[str, Any]) -> Path | None:
-    """The latest run below `parent` with the same settings that left a checkpoint, or never began, if there is one.
-
-    Demonstrations are the same if their content is.
-    """
-    wanted = _without_path(to_json(settings))
+    """The latest run below `parent` with the same settings that left a checkpoint, or never began, if there is one."""
+    names = _flat(to_json(settings)).keys()
     for folder in (path.parent for path in sorted(parent.glob("*/config.json"), reverse=True)):
-        unfinished = (folder / "checkpoint.pt").exists() or never_began(folder)
-        if unfinished and _without_path(read_config(folder)["config"]) == wanted:
-            return folder
+        if (folder / "checkpoint.pt").exists() or never_began(folder):
+            recorded = read_config(folder)["config"]
+            if _flat(recorded).keys() == names and not changed_settings(recorded, settings, unfinished=True):
+                return folder
     return None
-
-
-def _without_path(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings without the path of demonstrations whose digest is among them."""
-    return {
-        name: value
-        for name, value in config.items()
-        if name != "expert_data" or not config.get("demonstrations_sha256")
-    }

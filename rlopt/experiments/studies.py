@@ -168,8 +168,10 @@ def study_demonstrations(
             return {"scores": cells_of_method}
 
         scores = {
-            method.name: cache.get_or_run(method.name, partial(study, method, *config), config)["scores"]
-            for method, config in ((method, configs[method.name]) for method in chosen)
+            method.name: cache.get_or_run(
+                method.name, partial(study, method, agent, training), {"agent": agent, "training": training}
+            )["scores"]
+            for method, (agent, training) in ((method, configs[method.name]) for method in chosen)
         }
         results: dict[str, Any] = {
             **{"env": spec.env_id, "counts": list(counts), "num_seeds": num_seeds},

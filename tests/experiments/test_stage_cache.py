@@ -6,7 +6,7 @@ import pytest
 
 from rlopt.errors import UserError
 from rlopt.experiments.comparison import check_summary
-from rlopt.experiments.stage_cache import StageCache
+from rlopt.experiments.stage_cache import StageCache, recorded_command
 from rlopt.logs.files import save_atomically
 
 HISTORY = {"unit": "frames", "x": [5], "returns": [[1.0, 2.0]], "losses": {"loss": [[0.5, 0.25]]}, "wall_seconds": 1.0}
@@ -21,8 +21,26 @@ SUMMARY = {
 
 
 def read(path, result):
-    save_atomically(path, {"settings": {}, "stages": {"sac": {"config": None, "result": result}}})
-    return StageCache(path, {}, check=check_summary).get_or_run("sac", partial(pytest.fail, "it is there"))
+    save_atomically(path, {"settings": {}, "stages": {"sac": {"config": {}, "result": result}}})
+    return StageCache(path, {}, check=check_summary).get_or_run("sac", partial(pytest.fail, "it is there"), {})
+
+
+def test_the_flags_that_a_comparison_began_with(tmp_path):
+    folder = tmp_path / "results" / "mine" / "Counter-v0_size=3"
+    settings = {"env": "module:mine/Counter-v0", "env_kwargs": {"size": 3}}
+    StageCache(folder / "stages.pt", settings, command={"demos": 3, "hidden_sizes": (8, 8), "save_dir": "x"}).save()
+    found = recorded_command(folder)
+    assert found == {"demos": 3, "hidden_sizes": (8, 8), "save_dir": str(tmp_path / "results")}
+    StageCache(folder / "stages.pt", settings).save()  # by a function that was given none
+    with pytest.raises(UserError, match=r"does not tell its flags: give them again, and --resume alone\.$"):
+        recorded_command(folder)
+
+
+def test_a_studys_stages_of_an_earlier_version_are_taken(tmp_path):
+    config = [{"gamma": 0.9}, {"frames": 5}]
+    save_atomically(tmp_path / "s.pt", {"settings": {}, "stages": {"sac": {"config": config, "result": {"a": 1}}}})
+    now = {"agent": {"gamma": 0.9}, "training": {"frames": 5}}
+    assert StageCache(tmp_path / "s.pt", {}).get_or_run("sac", partial(pytest.fail, "it is there"), now) == {"a": 1}
 
 
 def test_a_finished_stage_is_taken(tmp_path):

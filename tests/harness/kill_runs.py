@@ -139,10 +139,11 @@ def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
 
 
 def resumed(kind: str, folder: Path) -> list[str]:
-    """The command that goes on: of steps 1 to 3 nothing but the folder, or the start where there is none yet."""
+    """The command that goes on: of steps 1 to 4 nothing but the folder, or the start where there is none yet."""
     command = COMMANDS[kind]
     if kind == "comparison":
-        return [*command, "--resume"]
+        results = [path.parent.relative_to(folder) for path in folder.rglob("stages.pt")]
+        return [command[0], "--resume", str(results[0]), "--device", "cpu", "--no-wandb"] if results else command
     if kind in ("study", "ablations"):
         return command
     runs = sorted(folder.glob("logs/*/*/*/config.json"))

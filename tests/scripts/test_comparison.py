@@ -204,11 +204,61 @@ def test_04_resume_runs_the_stage_that_is_missing(again, monkeypatch):
     assert set(torch.load(path, weights_only=True)["stages"]) == {"sac", "ipmd", "bc"}
 
 
-@pytest.mark.parametrize("flags", [["--resume", "--bc-epochs", "3"], []])
-def test_04_does_not_keep_stages_of_other_settings_nor_without_resume(again, monkeypatch, flags):
+def test_04_keeps_no_stage_without_resume(again, monkeypatch):
     replace_stage(monkeypatch, "sac", begin)
     with pytest.raises(Began):
-        run_here(monkeypatch, COMPARE, *COMPARISON, "--no-wandb", "--device", "cpu", *flags)
+        run_here(monkeypatch, COMPARE, *COMPARISON, "--no-wandb", "--device", "cpu")
+
+
+def test_04_makes_a_stage_of_other_settings_anew_and_says_so(again, monkeypatch, caplog):
+    forbid(monkeypatch, "sac", "ipmd")
+    replace_stage(monkeypatch, "bc", begin)
+    with pytest.raises(Began):
+        run_here(monkeypatch, COMPARE, *COMPARISON, "--no-wandb", "--device", "cpu", "--resume", "--bc-epochs", "3")
+    assert "bc had other settings (agent.epochs): it is trained anew." in caplog.text
+
+
+def test_04_keeps_a_stage_whatever_the_way_it_is_computed(again, monkeypatch):
+    forbid(monkeypatch, "sac", "ipmd", "bc")
+    flags = [*COMPARISON, "--no-wandb", "--device", "cpu", "--resume", "--workers", "3", "--checkpoint-points", "2"]
+    assert run_here(monkeypatch, COMPARE, *flags) == 0
+
+
+def test_04_resume_folder_needs_no_other_flag(again, monkeypatch, capsys):
+    directory = again / "comparison_results" / "Pendulum-v1"
+    before = json.loads((directory / "results.json").read_text())
+    (directory / "results.json").unlink()
+    state = torch.load(directory / "stages.pt", weights_only=True)
+    del state["stages"]["bc"]
+    torch.save(state, directory / "stages.pt")
+    forbid(monkeypatch, "sac", "ipmd")
+    assert run_here(monkeypatch, COMPARE, "--resume", "comparison_results/Pendulum-v1", "--no-wandb") == 0
+    after = json.loads((directory / "results.json").read_text())
+    assert after["config"] == before["config"]
+    assert after["methods"]["bc"]["return_mean"] == before["methods"]["bc"]["return_mean"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--batch-size", "7"], "batch_size: 32, now 7"),
+        (["--demos", "1"], "demos: 5, now 1"),
+        (["--ipmd-frames", "320"], f"ipmd_frames: {FRAMES}, now 320"),
+        (["--seed", "1", "--num-seeds", "3"], "num_seeds: 2, now 3; seed: 42, now 1"),
+    ],
+)
+def test_04_resume_folder_with_other_settings_is_refused(again, monkeypatch, capsys, flags, message):
+    forbid(monkeypatch, "sac", "ipmd", "bc")
+    folder = "comparison_results/Pendulum-v1"
+    assert run_here(monkeypatch, COMPARE, "--resume", folder, *flags) == 2
+    error = f"error: The comparison in {folder} had other settings ({message}): resume it with the same ones.\n"
+    assert capsys.readouterr().err.endswith(error)
+
+
+def test_04_resume_of_a_folder_that_holds_no_comparison(again, monkeypatch, capsys):
+    assert run_here(monkeypatch, COMPARE, "--resume", "logs") == 2
+    message = "error: logs holds no comparison: --resume takes the folder of its results, SAVE_DIR/ENV.\n"
+    assert capsys.readouterr().err.endswith(message)
 
 
 def test_04_makes_a_stage_anew_whose_preset_has_changed(again, monkeypatch):
