@@ -38,7 +38,7 @@ class Checked:
     """Base of the config classes: checks the types of all fields, and the ranges that a class names."""
 
     positive: ClassVar[tuple[str, ...]] = ()
-    """Fields that must be positive and finite."""
+    """Fields that must be positive and finite, or None."""
     sections: ClassVar[tuple[str, ...]] = ()
     """Sections of an environment's preset that the class reads, later ones first in rank."""
 
@@ -51,7 +51,7 @@ class Checked:
                 require(value in choices, f"{name} must be one of {', '.join(choices)}, and is {value!r}.")
             right = any(_fits(value, kind) for kind in accepted_types(hint))
             require(right, f"{name} must be of type {getattr(hint, '__name__', hint)}, and is {value!r}.")
-        require_positive(**{name: getattr(self, name) for name in self.positive})
+        require_positive(**{name: value for name in self.positive if (value := getattr(self, name)) is not None})
         hidden = getattr(self, "hidden_sizes", (1,))
         require(
             len(hidden) > 0 and all(width > 0 for width in hidden),

@@ -11,8 +11,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 from rlopt.checked import Checked, require
 from rlopt.presets import preset
 
-# Updates of a run from which on compiling pays. It takes 15 to 25 seconds, and saved 0.2 to 3 ms an update on two CPU cores,
-# 0.3 to 0.4 ms on an H200.
+# Updates from which on compiling pays: 10 to 20 seconds (2 later on), for 0.2 to 3 ms an update on a CPU, 0.3 on an H200.
 _WORTH_COMPILING = {"cpu": 20_000, "cuda": 100_000}
 
 
@@ -39,8 +38,9 @@ class SACConfig(Checked):
     """Temperature at the start; it is then tuned towards the target entropy -A."""
     recent_ratio: float = 0.0
     """Share of a batch that is drawn from the last 10,000 frames (Wang and Ross, 2019); the rest is from the whole buffer."""
-    matmul_precision: Literal["float32", "tf32", "bfloat16"] = "float32"
-    """Precision of matrix products alone; weights, sums and optimisers stay float32. tf32 is for CUDA."""
+    matmul_precision: Literal["auto", "float32", "tf32", "bfloat16"] = "auto"
+    """Precision of matrix products alone; weights, sums and optimisers stay float32. auto: bfloat16 on a processor that
+    multiplies it natively, from width 128 on, else float32. tf32 is for CUDA."""
 
     sections: ClassVar[tuple[str, ...]] = ("sac",)
     positive: ClassVar[tuple[str, ...]] = ("num_critics", "batch_size", "learning_rate", "initial_alpha")
@@ -157,11 +157,16 @@ class LoopConfig(Checked):
     checkpoint_points: int = 10
     """Checkpoints during training, evenly spaced; fewer where they would take more than a hundredth of the time."""
 
-    positive: ClassVar[tuple[str, ...]] = ("num_seeds", "eval_points", "eval_episodes", "checkpoint_points")
+    positive: ClassVar[tuple[str, ...]] = (
+        "num_seeds",
+        "eval_points",
+        "eval_episodes",
+        "eval_envs",
+        "checkpoint_points",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.eval_envs is None or self.eval_envs > 0, f"eval_envs must be positive, and is {self.eval_envs}.")
         require(0 <= self.seed < 2**32, f"seed must lie between 0 and 2**32 - 1, and is {self.seed}.")
 
     @property
@@ -194,13 +199,15 @@ class TrainingConfig(LoopConfig):
     """On CUDA, run the updates of a collector batch as one captured graph."""
     compile: bool | None = None
     """Compile updates with torch.compile (default: in runs of 20,000 updates or more, on CUDA 100,000)."""
+    workers: int | None = None
+    """On the CPU, threads that share the seeds' compiled updates, with the same results (default: one a core)."""
     eval_points: int = 20
     """Evaluations during training, evenly spaced."""
 
     sections = ("training",)
     positive = (
         *LoopConfig.positive,
-        *("frames", "num_envs", "steps_per_batch", "updates_per_frame", "warmup_frames", "buffer_size"),
+        *("frames", "num_envs", "steps_per_batch", "updates_per_frame", "warmup_frames", "buffer_size", "workers"),
     )
 
     def __post_init__(self) -> None:
@@ -251,11 +258,10 @@ class Selection(Checked):
     noise: float = 0.0
     """Standard deviation of Gaussian noise on the expert's actions."""
 
-    positive = ("subsample",)
+    positive = ("demos", "subsample")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.demos is None or self.demos > 0, f"demos must be positive, and is {self.demos}.")
         for name in ("skip_demos", "noise"):
             require(getattr(self, name) >= 0, f"{name} must not be negative, and is {getattr(self, name)}.")
 

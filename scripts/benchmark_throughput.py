@@ -166,8 +166,8 @@ def describe_machine(device: str) -> str:
 
 
 def suffix(precision: str) -> str:
-    """Of a name: float32 goes without saying."""
-    return "" if precision == "float32" else f" {precision}"
+    """Of a name: the default goes without saying."""
+    return "" if precision == PRECISIONS[0] else f" {precision}"
 
 
 def measure_training(args: argparse.Namespace, effort: Effort, env_id: str, size: int) -> list[Row]:

@@ -1,10 +1,9 @@
 """What the agents share: functions, not ancestors."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
+from rlopt.agents.noise import standard_normal
 from rlopt.networks import Actor
 
 Gaussian = tuple[Tensor, Tensor]
@@ -29,18 +28,6 @@ class Policy:
         if generator is None:
             return torch.tanh(mean)
         return torch.tanh(mean + log_std.exp() * standard_normal(mean.shape, generator))
-
-
-@torch.compiler.disable  # torch.compile cannot use generators
-def standard_normal(shape: Sequence[int], generator: torch.Generator) -> Tensor:
-    """Standard normal noise on the generator's device."""
-    return torch.randn(*shape, device=generator.device, generator=generator)
-
-
-@torch.compiler.disable
-def uniform(shape: Sequence[int], generator: torch.Generator) -> Tensor:
-    """Uniform noise in [0, 1) on the generator's device."""
-    return torch.rand(*shape, device=generator.device, generator=generator)
 
 
 @torch.no_grad()

@@ -12,7 +12,9 @@ from torch import Tensor
 
 from rlopt.agents.adam import Adam
 from rlopt.agents.agent import ExpertSource, Metrics, check_expert
-from rlopt.agents.common import Gaussian, standard_normal
+from rlopt.agents.common import Gaussian
+from rlopt.agents.noise import standard_normal_like
+from rlopt.agents.precision import settle_precision
 from rlopt.agents.reward import CLIP, RUNNING_MEAN_RATE, EnvironmentReward, FrozenReward, LearnedReward, Reward
 from rlopt.agents.sac import SAC
 from rlopt.config import IPMDConfig
@@ -36,7 +38,7 @@ class IPMD:
         device: torch.device | str = "cpu",
         reward: Reward | None = None,
     ):
-        self.config = config
+        self.config = config = settle_precision(config, device)
         self.observation_size, self.action_size = observation_size, action_size
         self.num_seeds = num_seeds
         self.device = torch.device(device)
@@ -88,7 +90,7 @@ class IPMD:
     def update(self, batch: Transition, expert: Transition | None = None) -> Metrics:
         """One gradient step of every seed on a batch `[S, B]` and expert transitions `[S, expert_batch_size]`."""
         # first: torch.compile cannot use generators
-        noise, reward_noise = standard_normal((2, *batch.action.shape), self.sac.generator), self.reward.draw(batch)
+        noise, reward_noise = standard_normal_like(batch.action, 2, self.sac.generator), self.reward.draw(batch)
         self.num_updates += 1
 
         # reward step:  min_theta  E_pi[r] - E_expert[r] + psi(theta)

@@ -11,7 +11,7 @@ from torch import Tensor
 from rlopt import losses
 from rlopt.agents.adam import Adam
 from rlopt.agents.agent import Metrics
-from rlopt.agents.common import uniform
+from rlopt.agents.noise import uniform_like
 from rlopt.config import IPMDConfig
 from rlopt.errors import UserError
 from rlopt.networks import RewardNet, seed_generators
@@ -158,7 +158,7 @@ class LearnedReward(_NetworkReward):
 
     def draw(self, batch: Transition) -> Tensor:
         """Weights `[S, B, 1]`, uniform: where between the two batches the gradient penalty is taken."""
-        return uniform((*batch.reward.shape, 1), self.generator)
+        return uniform_like(batch.reward, self.generator)
 
     def update(self, batch: Transition, expert: Transition | None, noise: Tensor | None) -> Relabelled:
         """One step of  min_theta  E_pi[r] - E_expert[r] + psi(theta); returns r_theta of both batches from before it."""

@@ -9,7 +9,9 @@ from torch import Tensor
 from rlopt import losses
 from rlopt.agents.adam import Adam
 from rlopt.agents.agent import Metrics
-from rlopt.agents.common import Gaussian, Policy, polyak_update, standard_normal
+from rlopt.agents.common import Gaussian, Policy, polyak_update
+from rlopt.agents.noise import standard_normal_like
+from rlopt.agents.precision import settle_precision
 from rlopt.config import SACConfig
 from rlopt.networks import Actor, CriticEnsemble, Standardizer, seed_generators
 from rlopt.states import check_form, set_generator
@@ -33,7 +35,7 @@ class SAC:
         device: torch.device | str = "cpu",
         standardizer: Standardizer | None = None,
     ):
-        self.config = config
+        self.config = config = settle_precision(config, device)
         self.observation_size, self.action_size = observation_size, action_size
         self.num_seeds = num_seeds
         self.device = torch.device(device)
@@ -59,7 +61,7 @@ class SAC:
 
     def update(self, batch: Transition, expert: Transition | None = None) -> Metrics:
         """One gradient step of every seed on a batch `[S, B]`."""
-        noise = standard_normal((2, *batch.action.shape), self.generator)  # first: torch.compile cannot use generators
+        noise = standard_normal_like(batch.action, 2, self.generator)  # first: torch.compile cannot use generators
         metrics = self.update_critic(batch, noise[0])
         metrics |= self.update_actor(batch.observation, noise[1])
         self.update_targets()

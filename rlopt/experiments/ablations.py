@@ -100,7 +100,13 @@ def run_ablations(
         def ablate(name: str, config: IPMDConfig) -> dict[str, Any]:
             agent = method.agent(config, *spec.sizes, num_seeds=num_seeds, seed=seed, device=device)
             expert = ExpertReplayBuffer(data, device=device, seed=seed)
-            settings = {"ablation": name, "agent": config, "training": training, "device": str(device), **learned_from}
+            settings = {
+                "ablation": name,
+                "agent": agent.config,
+                "training": training,
+                "device": str(device),
+                **learned_from,
+            }
             with training_run(method, spec, settings, frames, options, "auto") as (log, checkpoints):
                 log.info(f"Ablation: {name}")
                 history = train(agent, spec, training, expert, log, **checkpoints)

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from rlopt.agents import get_method
+from rlopt.agents.precision import settle_precision
 from rlopt.checked import require_positive
-from rlopt.config import RunOptions, Selection
+from rlopt.config import RunOptions, SACConfig, Selection
 from rlopt.envs.spec import EnvSpec, as_spec
 from rlopt.errors import UserError
 from rlopt.experiments.budget import check_whole_episode
@@ -105,6 +106,8 @@ def compare_methods(
     }
     device = str(choose_device(options.device))
     for config in configs.values():
+        if isinstance(config["agent"], SACConfig):
+            config["agent"] = settle_precision(config["agent"], device)
         check_memory(config["agent"], config["training"], spec.sizes, device)
     check_writable(directory, "stages.pt", *FILES)
     for method in chosen:

@@ -78,7 +78,7 @@ def collect_expert_data(
     agent = method.agent(config, *spec.sizes, seed=training.seed, **how)
     if init_from is not None:
         start_from(agent, init_from)
-    settings = {"device": str(device), "agent": config, "training": training}
+    settings = {"device": str(device), "agent": agent.config, "training": training}
     settings |= {"save_dir": save_dir, "episodes": episodes, "init_from": init_from or recorded.get("init_from")}
     with training_run(method, spec, settings, training.frames, options, resume) as (log, checkpoints):
         if init_from is not None:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from rlopt.agents import IPMD, METHODS, FrozenReward
+from rlopt.agents.precision import settle_precision
 from rlopt.agents.saving import load_agent
 from rlopt.config import RunOptions, TrainingConfig
 from rlopt.envs.spec import EnvSpec, as_spec
@@ -92,7 +93,7 @@ def frozen_reward_agent(
     if teacher.num_seeds != training.num_seeds:
         raise UserError(f"{path} holds {teacher.num_seeds} rewards: use --num-seeds {teacher.num_seeds}.")
     without_expert = {"expert_ratio": 0.0, "recent_ratio": 0.0, "expert_bound": False}
-    config = replace(teacher.config, **{**without_expert, **(agent_settings or {})})
+    config = settle_precision(replace(teacher.config, **{**without_expert, **(agent_settings or {})}), device)
     state = teacher.reward.state_dict()
     agent = IPMD(
         config,

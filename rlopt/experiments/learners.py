@@ -95,7 +95,7 @@ def train_method(
     learned_from = {**vars(selection), "demonstrations": data.num_episodes, "expert_data": source_name(expert_data)}
     learned_from |= {"demonstrations_sha256": data.digest, "init_from": init_from or recorded.get("init_from")}
     del learned_from["demos"]  # which may be None, for all
-    everything = {"device": str(device), "agent": config, "training": training, **learned_from}
+    everything = {"device": str(device), "agent": agent.config, "training": training, **learned_from}
     with training_run(method, spec, everything, total, options, resume) as (log, checkpoints):
         if init_from is not None:
             log.info(f"{method.title} starts from {init_from}.")

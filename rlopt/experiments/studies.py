@@ -154,7 +154,7 @@ def study_demonstrations(
         def study(method: Method, config: Any, training: LoopConfig) -> dict[str, Any]:
             buffers = [ExpertReplayBuffer(cell, device=device, seed=seed + i) for i, cell in enumerate(cells)]
             agent = method.agent(config, *spec.sizes, num_seeds=total, seed=seed, device=device)
-            record = {"device": str(device), **shared, "agent": config, "training": training}
+            record = {"device": str(device), **shared, "agent": agent.config, "training": training}
             length = frames if method.online else bc_epochs
             with training_run(method, spec, record, length, options, "auto") as (log, checkpoints):
                 train(agent, spec, training, GroupedExperts(buffers, num_seeds), log, **checkpoints)

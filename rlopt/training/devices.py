@@ -2,7 +2,6 @@
 
 import ctypes
 import logging
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -10,10 +9,8 @@ from typing import Any
 
 import torch
 
+from rlopt.agents.precision import precision_of
 from rlopt.errors import UserError
-
-# One matrix product of an update below this many multiplications is done before a second thread has woken up.
-_WORTH_A_THREAD = 10_000_000
 
 
 def choose_device(name: str) -> torch.device:
@@ -36,45 +33,34 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def set_up_cpu(num_seeds: int, batch_size: int, width: int, device: torch.device | str = "cpu") -> None:
-    """Flush denormals, keep freed memory, and use one thread for small networks, all cores for large ones.
+def set_up_cpu() -> None:
+    """Keep freed memory, and set up this thread."""
+    _keep_freed_memory()
+    set_up_thread()
 
-    Beside a GPU this processor only acts, which takes small products.
 
-    Threads that wait for work spin; on a busy machine small networks were ten times slower with two threads than with
-    one. A thread count that the user chose (OMP_NUM_THREADS) is left alone.
+def set_up_thread() -> None:
+    """Flush denormals, and use no other thread for an operation of torch.
 
-    Args:
-        num_seeds: S.
-        batch_size: B.
-        width: of the widest hidden layer.
-        device: where the updates run.
+    Threads that share one operation wait for each other and spin: beside two busy processes one seed of width 256 was
+    updated at a fourth of its speed with two threads, at seven tenths with one. Several cores are used by groups of seeds
+    (`seed_groups`), which wait only after all updates of a collector batch.
     """
     # Adam's second moments decay into numbers that the processor handles a hundred times slower than zero
     torch.set_flush_denormal(True)
-    _keep_freed_memory()
-    if "OMP_NUM_THREADS" not in os.environ:
-        large = torch.device(device).type == "cpu" and num_seeds * batch_size * width**2 >= _WORTH_A_THREAD
-        torch.set_num_threads(_AVAILABLE_THREADS if large else 1)
-
-
-_AVAILABLE_THREADS = torch.get_num_threads()
+    torch.set_num_threads(1)
 
 
 def arithmetic_for(agent: Any) -> AbstractContextManager[None]:
     """`arithmetic_set_up` for an agent's networks."""
-    config = agent.config
-    sizes = (agent.num_seeds, config.batch_size, max(config.hidden_sizes))
-    return arithmetic_set_up(*sizes, agent.device, getattr(config, "matmul_precision", "float32"))
+    return arithmetic_set_up(precision_of(agent.config, agent.device))
 
 
 @contextmanager
-def arithmetic_set_up(
-    num_seeds: int, batch_size: int, width: int, device: torch.device | str = "cpu", precision: str = "float32"
-) -> Iterator[None]:
+def arithmetic_set_up(precision: str = "float32") -> Iterator[None]:
     """`set_up_cpu`, and TF32 products on CUDA if `precision` is "tf32", for a block: a notebook gets its own settings back."""
     threads, tf32 = torch.get_num_threads(), torch.backends.cuda.matmul.allow_tf32
-    set_up_cpu(num_seeds, batch_size, width, device)
+    set_up_cpu()
     torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
     try:
         yield

@@ -17,6 +17,7 @@ from rlopt.training.loop_state import LoopState
 from rlopt.training.monitor import History, Monitor
 from rlopt.training.replay import SeedReplayBuffer
 from rlopt.training.replay_files import ReplayFiles
+from rlopt.training.seed_groups import available_workers
 from rlopt.training.stopping import stop_when_asked
 from rlopt.training.update_runner import UpdateRunner
 
@@ -87,9 +88,10 @@ def train_online(
     )
     frames = 0 if resume is None else monitor.restore(resume)
     compiled = config.compiles(agent.device.type)
-    update = UpdateRunner(agent, cuda_graph=config.cuda_graph, compiled=compiled)
+    workers = config.workers or available_workers()
+    update = UpdateRunner(agent, cuda_graph=config.cuda_graph, compiled=compiled, workers=workers)
     if log is not None and compiled:
-        log.info("Updates are compiled at the first one, which takes up to a minute (--no-compile leaves it out).")
+        log.info("Updates are compiled at the first one, which takes some ten seconds (--no-compile leaves it out).")
     torch.manual_seed(config.seed)  # the random warm-up's actions
     collector = make_collector(
         spec,
@@ -138,6 +140,7 @@ def train_online(
                     raise KeyboardInterrupt
         finally:
             collector.shutdown()
+            update.close()
             if owned is not None:
                 owned.close()
     return monitor.history

@@ -1,8 +1,8 @@
-"""The updates of a collector batch: one after the other, compiled if asked for, and on CUDA as one captured graph."""
+"""The updates of a collector batch: compiled if asked for, on the CPU by groups of seeds, on CUDA as one captured graph."""
 
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -12,6 +12,8 @@ from torch._dynamo.config import patch as dynamo_settings
 from torch._dynamo.exc import TorchDynamoException
 
 from rlopt.agents.agent import Agent, Metrics
+from rlopt.agents.precision import precision_of
+from rlopt.training.seed_groups import SeedGroups, group_sizes
 from rlopt.transition import Transition
 
 _COMPARED_UPDATES = 4
@@ -27,15 +29,26 @@ _CUDA_OPTIONS: dict[str, Any] = {
     "split_reductions": False,  # sums over a batch are short, and a second kernel for them costs more than it gains
 }
 """For `torch.compile` on a GPU."""
+_CPU_OPTIONS: dict[str, Any] = {
+    "cpp_wrapper": True,  # a whole update is one call that lets go of Python's lock: groups of seeds run at the same time
+}
+"""For `torch.compile` on the CPU."""
+_compiler_settings = dynamo_settings(
+    trace_autograd_ops=True,
+    # of a parameter, too, the number of seeds is not fixed
+    force_parameter_static_shapes=False,
+    force_nn_module_property_static_shapes=False,
+)
 
 
-def compile_update(agent: Agent) -> Callable[..., Metrics]:
-    """`agent.update` with its gradients and Adam's steps in one piece of compiled code; the first call compiles it."""
+def compile_updates(agents: Sequence[Agent]) -> list[Callable[..., Metrics]]:
+    """`update` of each agent with its gradients and Adam's steps in one piece of compiled code; a first call compiles it."""
     torch.compiler.reset()  # an earlier agent's code is not wanted, and there is a limit to how much is kept
-    return torch.compile(agent.update, options=_CUDA_OPTIONS if agent.device.type == "cuda" else None)
+    options = _CUDA_OPTIONS if agents[0].device.type == "cuda" else _CPU_OPTIONS
+    return [torch.compile(agent.update, options=options) for agent in agents]
 
 
-@dynamo_settings(trace_autograd_ops=True)
+@_compiler_settings
 def update_all(
     agent: Agent, packed: Tensor, experts: Tensor | None, update: Callable[..., Metrics] | None = None
 ) -> Metrics:
@@ -61,13 +74,16 @@ class UpdateRunner:
     Args:
         agent: its update may not synchronise, branch on data or move tensors.
         cuda_graph: on CUDA, capture the loop as one graph: the processor launches once and goes on stepping environments.
-        compiled: fuse each update's small operations with `torch.compile`, which takes up to a minute.
+        compiled: fuse each update's small operations with `torch.compile`, which takes some ten seconds.
+        workers: on the CPU, threads that share the seeds' compiled updates; the results are the same with any number.
     """
 
-    def __init__(self, agent: Agent, *, cuda_graph: bool = True, compiled: bool = False):
+    def __init__(self, agent: Agent, *, cuda_graph: bool = True, compiled: bool = False, workers: int = 1):
         self.agent = agent
-        self.update: Callable[..., Metrics] = agent.update
+        self.updates: list[Callable[..., Metrics]] = [agent.update]
         self.graph: CapturedLoop | None = None
+        self.groups: SeedGroups | None = None
+        self.workers = workers
         self.compiled, self.cuda_graph = compiled, cuda_graph and agent.device.type == "cuda"
         self.searching = self.compiled or self.cuda_graph
 
@@ -78,43 +94,68 @@ class UpdateRunner:
             return self._first_call(packed, experts)
         if self.graph is not None and self.graph.takes(packed):
             return self.graph(packed, experts)
-        return update_all(self.agent, packed, experts, self.update)
+        return self._update_all(packed, experts)
+
+    def close(self) -> None:
+        """End the threads."""
+        if self.groups is not None:
+            self.groups.close()
+
+    @_compiler_settings
+    def _update_all(self, packed: Tensor, experts: Tensor | None) -> Metrics:
+        if self.groups is None:
+            return update_all(self.agent, packed, experts, self.updates[0])
+        return self.groups.update_all(packed, experts, self.updates)
 
     def _first_call(self, packed: Tensor, experts: Tensor | None) -> Metrics:
         before = deepcopy(self.agent.state_dict())
         if self.compiled:
             self._compile(before, *_first_batches(packed, experts, _COMPARED_UPDATES))
-        metrics = update_all(self.agent, packed, experts, self.update)
+        metrics = self._update_all(packed, experts)
         if self.cuda_graph:
             self._capture(before, packed, experts)
         return metrics
 
     def _compile(self, before: dict[str, Any], packed: Tensor, experts: Tensor | None) -> None:
-        """Take compiled updates if they do what plain ones do; the agent stays as it was."""
-        update = compile_update(self.agent)
+        """Take compiled updates, by groups of seeds, if they do what plain ones do; the agent stays as it was."""
+        plain, self.groups = self.updates, self._make_groups()
+        agents = [self.agent] if self.groups is None else self.groups.agents
+        self.updates = compile_updates(agents)
+        self.compiled = False
         try:
             with warnings.catch_warnings():
                 # --matmul-precision is the user's choice
                 warnings.filterwarnings("ignore", "TensorFloat32 tensor cores")
-                update_all(self.agent, packed, experts, update)
+                self._update_all(packed, experts)
             quick = deepcopy(self.agent.state_dict())
             self.agent.load_state_dict(before)
             update_all(self.agent, packed, experts)
             off = disagreement(before, self.agent.state_dict(), quick)
-            if off <= _COMPILED_TOLERANCE[getattr(self.agent.config, "matmul_precision", "float32")]:
-                self.update = update
-            else:
+            self.compiled = off <= _COMPILED_TOLERANCE[precision_of(self.agent.config, self.agent.device)]
+            if self.compiled and self.groups is not None:
+                self.groups.start(self.workers)
+            if not self.compiled:
                 _warn(f"Compiled updates and plain ones disagree (by {off:.0%}): the plain ones are used.")
         except TorchDynamoException as error:
             reason = str(error).strip().splitlines()[0].rstrip(":. ")
             _warn(f"torch.compile does not work on this machine: {reason}. Training goes on without it.")
         finally:
+            if not self.compiled:
+                self.close()
+                self.updates, self.groups = plain, None
             self.agent.load_state_dict(before)
+
+    def _make_groups(self) -> SeedGroups | None:
+        """Groups of seeds, on the CPU: a single one, too, so that its code is that of several."""
+        config = self.agent.config
+        sizes = group_sizes(self.agent.num_seeds, config.batch_size, max(config.hidden_sizes), self.workers)
+        stacked = self.agent.device.type == "cpu" and self.agent.num_seeds > 1
+        return SeedGroups(self.agent, sizes) if stacked else None
 
     def _capture(self, before: dict[str, Any], packed: Tensor, experts: Tensor | None) -> None:
         """Take a graph of the loop that just ran if it ends where the loop did; the agent stays there."""
         looped = deepcopy(self.agent.state_dict())
-        graph = CapturedLoop(self.agent, packed, experts, self.update)
+        graph = CapturedLoop(self.agent, packed, experts, self.updates[0])
         self.agent.load_state_dict(before)
         graph(packed, experts)
         off = disagreement(before, looped, self.agent.state_dict())

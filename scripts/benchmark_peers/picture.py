@@ -16,7 +16,7 @@ from rlopt.report.plots import GREY, drawing
 
 Row = Mapping[str, Any]
 OTHER = "#B0B0B0"
-OWN = {"float32": METHODS["sac"].colour, "tf32": "#2E93CC", "bfloat16": "#56B4E9"}
+OWN = {"auto": METHODS["sac"].colour, "float32": METHODS["sac"].colour, "tf32": "#2E93CC", "bfloat16": "#56B4E9"}
 """rlopt's colours, by the precision of its matrix products."""
 
 

@@ -16,7 +16,8 @@ from rlopt.envs import EnvSpec, env_spec
 from rlopt.imitation import ExpertReplayBuffer
 from rlopt.training.collectors import BehaviorPolicy, make_collector
 from rlopt.training.devices import set_up_cpu
-from rlopt.training.update_runner import update_all
+from rlopt.training.seed_groups import available_workers
+from rlopt.training.update_runner import UpdateRunner
 
 from .settings import Effort
 
@@ -43,7 +44,7 @@ def updates(
 ) -> Callable[[], object]:
     """A function that does `BLOCK` updates of a method with random batches, the expert's drawn anew; BC is never compiled."""
     method = METHODS[name]
-    set_up_cpu(num_seeds, batch_size, width)
+    set_up_cpu()
     settings: dict[str, Any] = {"matmul_precision": precision} if method.online else {}
     if name == "ipmd":
         settings["expert_batch_size"] = batch_size
@@ -54,11 +55,10 @@ def updates(
     expert = ExpertReplayBuffer({"observation": observation, "action": action, "next_observation": following})
     packed = torch.randn(BLOCK, num_seeds, batch_size, 2 * OBSERVATION_SIZE + ACTION_SIZE + 2).clamp_(-1, 1)
     packed[..., -1] = 0  # terminated
-    torch.compiler.reset()  # the code of the sizes before is not wanted any more
-    update = torch.compile(agent.update) if compiled and method.online else agent.update
+    run = UpdateRunner(agent, compiled=compiled and method.online, workers=available_workers())
     if name != "ipmd":
-        return lambda: update_all(agent, packed, None, update)
-    return lambda: update_all(agent, packed, expert.sample_packed(BLOCK, num_seeds, batch_size), update)
+        return lambda: run(packed)
+    return lambda: run(packed, expert.sample_packed(BLOCK, num_seeds, batch_size))
 
 
 def measure_sweep(precision: str, effort: Effort) -> Iterator[dict[str, Any]]:
@@ -175,7 +175,7 @@ def measure_collection(env_id: str, effort: Effort) -> Iterator[dict[str, Any]]:
     """Frames per second of the collector with rlopt's policy, and of gymnasium alone (`copies` 0), in turn."""
     spec, steps_per_batch = env_spec(env_id), TrainingConfig().steps_per_batch
     policy = BehaviorPolicy(SAC(SACConfig(), *spec.sizes).actor, num_seeds=1, seed=0)
-    set_up_cpu(num_seeds=1, batch_size=1, width=1)  # one thread
+    set_up_cpu()
     how: dict[str, Any] = {"seeds": [0], "steps_per_batch": steps_per_batch, "random_frames": 0}
     collectors = {copies: make_collector(spec, policy, num_envs=copies, **how) for copies in effort.copies}
     steps: dict[int, Callable[[], object]] = {0: bare_environment(spec)}

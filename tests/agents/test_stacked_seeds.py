@@ -52,15 +52,15 @@ def share_noise(monkeypatch):
     def start(seeds):
         generator = torch.Generator().manual_seed(0)
 
-        def normal(shape, own):  # [2, S, B, A]
-            return torch.randn(2, S, *shape[2:], generator=generator)[:, seeds]
+        def normal(action, copies, own):  # [2, S, B, A]
+            return torch.randn(copies, S, *action.shape[1:], generator=generator)[:, seeds]
 
-        def uniform(shape, own):  # [S, B, 1]
-            return torch.rand(S, *shape[1:], generator=generator)[seeds]
+        def uniform(reward, own):  # [S, B, 1]
+            return torch.rand(S, *reward.shape[1:], 1, generator=generator)[seeds]
 
-        monkeypatch.setattr("rlopt.agents.sac.standard_normal", normal)
-        monkeypatch.setattr("rlopt.agents.ipmd.standard_normal", normal)
-        monkeypatch.setattr("rlopt.agents.reward.uniform", uniform)
+        monkeypatch.setattr("rlopt.agents.sac.standard_normal_like", normal)
+        monkeypatch.setattr("rlopt.agents.ipmd.standard_normal_like", normal)
+        monkeypatch.setattr("rlopt.agents.reward.uniform_like", uniform)
 
     return start
 

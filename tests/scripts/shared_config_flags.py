@@ -71,6 +71,7 @@ VALUES = {
     "warmup_frames": ("300", 300),
     "steps_per_batch": ("5", 5),
     "env_workers": ("2", 2),
+    "workers": ("3", 3),
     "lr_decay": ("0.5", 0.5),
     "buffer_size": ("5000", 5000),
     "cuda_graph": (None, True),

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from rlopt.agents import SAC, Method
 from rlopt.agents.adam import Adam
-from rlopt.agents.common import standard_normal
+from rlopt.agents.noise import standard_normal_like
 from rlopt.config import SACConfig
 from rlopt.networks import RewardNet, seed_generators
 
@@ -50,7 +50,7 @@ class GAIL:
         self.discriminator.standardizer.fit(mean, std, 1e-3)
 
     def update(self, batch, expert=None):
-        noise = standard_normal((2, *batch.action.shape), self.sac.generator)
+        noise = standard_normal_like(batch.action, 2, self.sac.generator)
         # discriminator:  max_D  E_expert[log D] + E_pi[log(1 - D)],  D = sigmoid(logit)
         policy_logit, expert_logit = (
             self.discriminator(self.discriminator.features(t.observation, t.action, t.next_observation))

@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 
 from rlopt.agents import SAC, Method
-from rlopt.agents.common import standard_normal
+from rlopt.agents.noise import standard_normal_like
 from rlopt.config import SACConfig
 from rlopt.losses import sample_tanh_gaussian, soft_value
 
@@ -50,7 +50,7 @@ class IQLearn:
         return soft_value(critic(observation, action), log_prob, self.sac.alpha)
 
     def update(self, batch, expert=None):
-        noise = standard_normal((3, *batch.action.shape), self.sac.generator)
+        noise = standard_normal_like(batch.action, 3, self.sac.generator)
         # max_Q  E_expert[ phi(Q(s,a) - gamma V(s')) ] - E_expert[ V(s) - gamma V(s') ],  phi(x) = x - x^2 / 4
         with torch.no_grad():
             next_value = self.value(batch.next_observation, noise[0], self.sac.target_critic)

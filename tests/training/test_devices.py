@@ -69,7 +69,10 @@ def test_tf32_products_are_allowed_while_an_agent_that_asks_for_them_trains(coun
     assert not torch.backends.cuda.matmul.allow_tf32
 
 
-def test_beside_a_gpu_the_processor_has_one_thread(monkeypatch):
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    with arithmetic_set_up(10, 256, 256, "cuda"):
+def test_no_operation_has_threads_of_its_own_while_training():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    with arithmetic_set_up():
         assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(threads)
