@@ -3,13 +3,16 @@
 import logging
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from copy import deepcopy
+from threading import Thread
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch._dynamo.config import patch as dynamo_settings
 from torch._dynamo.exc import TorchDynamoException
+from torch._inductor.cpu_vec_isa import valid_vec_isa_list
 
 from rlopt.agents.agent import Agent, Metrics
 from rlopt.agents.precision import precision_of
@@ -86,6 +89,8 @@ class UpdateRunner:
         self.workers = workers
         self.compiled, self.cuda_graph = compiled, cuda_graph and agent.device.type == "cuda"
         self.searching = self.compiled or self.cuda_graph
+        if self.compiled and agent.device.type == "cpu":
+            Thread(target=_find_vector_instructions, daemon=True).start()
 
     def __call__(self, packed: Tensor, experts: Tensor | None = None) -> Metrics:
         """Update with each of `packed` `[U, S, B, D]` and of `experts`; a graph's report is overwritten by the next call."""
@@ -194,6 +199,15 @@ class CapturedLoop:
             self.experts.copy_(experts)
         self.graph.replay()
         return self.metrics
+
+
+def _find_vector_instructions() -> None:
+    """What torch's compiler would do after its first third, by compiling small programs: six seconds on a new machine.
+
+    Where this fails it does so again there, and is told of.
+    """
+    with suppress(Exception):
+        valid_vec_isa_list()
 
 
 def _first_batches(packed: Tensor, experts: Tensor | None, count: int) -> tuple[Tensor, Tensor | None]:
