@@ -14,35 +14,42 @@ import platform
 import re
 import shutil
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from statistics import median
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 import torch
 from benchmark_peers.contestant import Contestant
+from benchmark_peers.end_to_end import BusyProcesses, comparison_table, measure_comparison
 from benchmark_peers.picture import draw
 from benchmark_peers.settings import FULL, QUICK, Effort, Settings
-from benchmark_peers.updates import Product, measure_collection, measure_floor, measure_sweep
+from benchmark_peers.tables import (
+    PRECISIONS,
+    Row,
+    align,
+    collection_table,
+    floor_table,
+    products_table,
+    suffix,
+    sweep_table,
+    training_table,
+)
+from benchmark_peers.updates import measure_collection, measure_floor, measure_sweep
 
 from rlopt.checked import require_positive
 from rlopt.cli import make_parser, run
-from rlopt.config import SACConfig
 from rlopt.errors import UserError
 from rlopt.logs.files import atomic_file
 from rlopt.logs.run_folder import library_versions
 from rlopt.training.devices import choose_device
 
-Row = dict[str, Any]
-Table = Iterator[Sequence[object]]
-
 LIBRARIES = ("rlopt", "stable-baselines3", "sbx", "tianshou", "torchrl")
 OWN_LIBRARIES = ("rlopt", "torchrl")
 """They run in this interpreter; the others in those of `--peer-python`."""
-PRECISIONS = get_args(get_type_hints(SACConfig)["matmul_precision"])
+ROOT = Path(__file__).resolve().parents[1]
 SIZES = {"standard": 256, "small": 64}
 """Width of two layers, and batch, of every contestant."""
 
@@ -86,6 +93,10 @@ def measurements(args: argparse.Namespace, effort: Effort) -> Iterator[tuple[str
             say(f"sweep, {precision}")
             title = f"Updates alone, {precision}: milliseconds, and seed-updates per second"
             yield "sweep", title, list(measure_sweep(precision, effort))
+    if "comparison" in args.tables:
+        rounds = args.rounds or 1
+        rows = measure_comparison([ROOT, *args.against], rounds, quick=args.quick)
+        yield "comparison", "Step 4 with its defaults, start-up and compilation included", rows
     if "collection" in args.tables:
         rows = [row for env_id in args.envs for row in measure_collection(env_id, effort)]
         yield "collection", "Collection alone, with a policy of two layers of 256", rows
@@ -95,7 +106,8 @@ def parse() -> argparse.Namespace:
     """The command line."""
     parser = make_parser(__doc__)
     add = parser.add_argument
-    add("--tables", type=partial(listed, known=TABLES), default=",".join(TABLES), help="what to measure")
+    usual = ",".join(name for name in TABLES if name != "comparison")  # which takes minutes
+    add("--tables", type=partial(listed, known=TABLES), default=usual, help=f"what to measure: {','.join(TABLES)}")
     add("--contestants", type=partial(listed, known=LIBRARIES), default=",".join(LIBRARIES), help="who trains")
     add(
         "--sizes",
@@ -112,6 +124,9 @@ def parse() -> argparse.Namespace:
     add("--peer-python", action="append", type=find_python, metavar="PATH", help=peers)
     add("--device", default="cpu", help="where contestants train; the other tables are of the CPU")
     add("--env-workers", type=int, default=0, help="processes that step rlopt's environments")
+    add("--workers", type=listed, help="threads that share rlopt's seeds: 1,2,... (default: as in training)")
+    add("--busy", type=int, default=0, metavar="N", help="measure training once more, beside N busy processes")
+    add("--against", action="append", type=Path, default=[], metavar="FOLDER", help="other checkouts, in comparison")
     add("--threads", type=int, help="cores that each contestant may use (default: all)")
     add("--rounds", type=int, help=f"turns of each contestant (default: {FULL.rounds})")
     add("--seconds", type=int, help=f"of a contestant's turn (default: {FULL.turn_seconds:.0f})")
@@ -165,19 +180,17 @@ def describe_machine(device: str) -> str:
     return ", ".join([model[1] if model else platform.processor(), cores, *gpu, *versions])
 
 
-def suffix(precision: str) -> str:
-    """Of a name: the default goes without saying."""
-    return "" if precision == PRECISIONS[0] else f" {precision}"
-
-
 def measure_training(args: argparse.Namespace, effort: Effort, env_id: str, size: int) -> list[Row]:
     """Frames per second of whole training, every contestant in its turn."""
     sizes = {"batch_size": size, "width": size, "warmup_frames": effort.warmup_frames}
     settings = Settings(env_id=env_id, device=args.device, **sizes)
     field = []
-    for precision, seeds in itertools.product(args.precision, map(int, args.num_seeds)):
-        own = replace(settings, num_seeds=seeds, matmul_precision=precision, env_workers=args.env_workers)
-        label = f"rlopt S={seeds}{suffix(precision)}"
+    workers = [None] if args.workers is None else list(map(int, args.workers))
+    for precision, seeds, threads in itertools.product(args.precision, map(int, args.num_seeds), workers):
+        own = replace(
+            settings, num_seeds=seeds, matmul_precision=precision, env_workers=args.env_workers, workers=threads
+        )
+        label = f"rlopt S={seeds}{suffix(precision)}" + ("" if threads is None else f" workers={threads}")
         field.append((label, "rlopt", replace(own, compiled=effort.compiled)))
         if args.plain and effort.compiled:
             field.append((f"{label} plain", "rlopt", replace(own, compiled=False)))
@@ -197,79 +210,25 @@ def measure_training(args: argparse.Namespace, effort: Effort, env_id: str, size
             say(f"{env_id}, width {size}: round {number + 1} of {effort.rounds}")
             for contestant in contestants:
                 contestant.train(contestant.turn_frames)
-        return [contestant.row() for contestant in contestants]
+        rows = [contestant.row() for contestant in contestants]
+        if args.busy:
+            with BusyProcesses(args.busy):
+                for number in range(effort.rounds):
+                    say(
+                        f"{env_id}, width {size}: round {number + 1} of {effort.rounds}, beside {args.busy} busy processes"
+                    )
+                    for contestant in contestants:
+                        contestant.train(contestant.turn_frames)
+            for row in rows:
+                rates = row.get("frames_per_second", [])
+                row |= {"frames_per_second": rates[: effort.rounds], "busy_frames_per_second": rates[effort.rounds :]}
+        return rows
 
 
-def rates_of(row: Row) -> list[str]:
-    """Median, slowest and fastest."""
-    rates = row["frames_per_second"]
-    return [f"{median(rates):,.0f}", f"{min(rates):,.0f}-{max(rates):,.0f}"]
-
-
-def training_table(rows: list[Row]) -> Table:
-    """Medians, spread, and ratios to the two yardsticks; frames are summed over seeds."""
-    rates = {row["contestant"]: median(row["frames_per_second"]) for row in rows if "missing" not in row}
-    yardsticks = ("rlopt S=1", "stable-baselines3")
-    yield "", "threads", "frames/s", "min-max", "a seed", *(f"/ {name}" for name in yardsticks)
-    for row in rows:
-        name = row["contestant"]
-        if "missing" in row:
-            yield name, f"missing: {row['missing']}"
-        else:
-            ratios = [f"{rates[name] / rates[other]:.2f}" if other in rates else "-" for other in yardsticks]
-            yield name, row["threads"], *rates_of(row), f"{rates[name] / row['num_seeds']:,.0f}", *ratios
-
-
-def floor_table(rows: list[Row]) -> Table:
-    """An update, its products, and what the machine does at its best."""
-    yield "", "threads", "GFLOP", "update ms", "products ms", "share", "GFLOP/s", "GFLOP/s of 1024 x 1024"
-    for row in rows:
-        times = [f"{1e3 * row[f'{name}_seconds']:.2f}" for name in ("update", "products")]
-        rates = [f"{row[f'{name}_gflop_per_second']:.0f}" for name in ("products", "large_product")]
-        name = f"S={row['num_seeds']}{suffix(row['precision'])}"
-        yield name, row["threads"], f"{row['gflop']:.3f}", *times, f"{row['share_of_floor']:.0%}", *rates
-
-
-def products_table(rows: list[Row]) -> Table:
-    """What the floor is made of."""
-    yield "", "MFLOP"
-    for part, group in itertools.groupby((Product(**row) for row in rows[0]["products"]), lambda product: product.part):
-        own = list(group)
-        shapes = ", ".join(f"[{p.m},{p.k}]@[{p.k},{p.n}]" for p in own)
-        yield f"{part}: {own[0].copies} x {shapes}", f"{sum(p.flop for p in own) / 1e6:.1f}"
-
-
-def sweep_table(rows: list[Row]) -> Table:
-    """Milliseconds an update, and updates a second summed over seeds."""
-    columns = [f"{name} {unit}" for unit in ("ms", "/s") for name in ("SAC", "IPMD", "BC")]
-    yield "", "batch", "S", "threads", *columns, "IPMD / SAC"
-    for row in rows:
-        seconds = [median(row[f"{name}_seconds"]) for name in ("sac", "ipmd", "bc")]
-        cells = [f"{1e3 * value:.2f}" for value in seconds] + [f"{row['num_seeds'] / value:,.0f}" for value in seconds]
-        size = (row["batch_size"], row["num_seeds"], row["threads"])
-        yield f"width {row['width']}", *size, *cells, f"{seconds[1] / seconds[0]:.2f}"
-
-
-def collection_table(rows: list[Row]) -> Table:
-    """Frames per second and spread."""
-    yield "", "copies", "threads", "frames/s", "min-max"
-    for row in rows:
-        yield row["env"], row["copies"] or "gymnasium alone", row["threads"], *rates_of(row)
-
-
-TABLES = {"training": training_table, "floor": floor_table, "sweep": sweep_table, "collection": collection_table}
-
-
-def align(table: Table) -> str:
-    """Columns side by side, names at the left; a row that is too short is a remark."""
-    rows = [[str(cell) for cell in row] for row in table]
-    whole = [row for row in rows if len(row) == len(rows[0])]
-    first, *widths = [max(map(len, column)) for column in zip(*whole, strict=True)]
-    lines = []
-    for name, *cells in rows:
-        sides = map(str.rjust, cells, widths) if len(cells) == len(widths) else cells
-        lines.append("  ".join([name.ljust(first), *sides]))
-    return "\n".join(lines)
+TABLES = {
+    **{"training": training_table, "floor": floor_table, "sweep": sweep_table},
+    **{"collection": collection_table, "comparison": comparison_table},
+}
 
 
 if __name__ == "__main__":

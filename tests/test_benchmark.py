@@ -33,6 +33,7 @@ def benchmark(*arguments):
 
 def test_quick_run_prints_tables_and_writes_json_and_picture(tmp_path, broken_python):
     arguments = ("--quick", "--threads", 1, "--contestants", "rlopt,sbx", "--envs", "Pendulum-v1", "--sizes", "small")
+    arguments += ("--tables", "training,floor,sweep,collection,comparison", "--busy", 1)
     done = benchmark(*arguments, "--peer-python", broken_python, "--out", tmp_path)
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "throughput.json").read_text())
@@ -42,16 +43,19 @@ def test_quick_run_prints_tables_and_writes_json_and_picture(tmp_path, broken_py
     assert own["contestant"] == "rlopt S=1"
     assert own["threads"] == 1
     assert len(own["frames_per_second"]) == 2  # rounds
-    assert min(own["frames_per_second"]) > 0
+    assert min(own["frames_per_second"] + own["busy_frames_per_second"]) > 0
+    assert len(own["busy_frames_per_second"]) == 2
     assert missing["missing"] == "ModuleNotFoundError: no such library"
     assert [row["num_seeds"] for row in results["floor"]] == [1, 5]
     assert results["floor"][0]["gflop"] == pytest.approx(0.577, abs=5e-4)
     assert [row["num_seeds"] for row in results["sweep"]] == [1, 2]
     assert [row["copies"] for row in results["collection"]] == [0, 1, 5]
+    (comparison,) = results["comparison"]
+    assert 0 < comparison["seconds"][0] < 120
 
     assert "rlopt S=10" in done.stdout
     assert "missing: ModuleNotFoundError: no such library" in done.stdout
-    assert done.stdout.count(results["machine"]) == 4  # at the head of every table
+    assert done.stdout.count(results["machine"]) == 5  # at the head of every table
     assert "torch" in results["machine"]
 
 

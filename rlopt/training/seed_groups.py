@@ -26,18 +26,25 @@ from rlopt.transition import Transition
 _WIDE = 4_000_000
 """Multiplications of one seed's product in an update, from which on the seed is a group of its own: stacking gains no more."""
 
+_MANY = 8
+"""Seeds of a small network from which on workers share them. Code for any number of seeds takes longer to compile (IPMD's: 31
+seconds in place of 16), and two threads gained a sixth with five seeds, a half with ten."""
 Piece = tuple[int, int, int]
 """A group's updates: its number, the first one, and the one behind the last."""
 
 
 def group_sizes(num_seeds: int, batch_size: int, width: int, workers: int) -> list[int]:
-    """How many seeds each group has.
+    """How many seeds each group has; none: one update of all, in code for that number of seeds.
 
     A large network's seeds are alone. A small one's are stacked, because every operation costs something by itself: as many
     groups as workers, of two seeds or more (torch compiles other code for one seed).
     """
+    if num_seeds == 1:
+        return []
     if batch_size * width**2 >= _WIDE:
         return [1] * num_seeds
+    if num_seeds < _MANY:
+        return []
     groups = max(1, min(workers, num_seeds // 2))
     return [len(part) for part in torch.arange(num_seeds).tensor_split(groups)]
 

@@ -151,11 +151,10 @@ class UpdateRunner:
             self.agent.load_state_dict(before)
 
     def _make_groups(self) -> SeedGroups | None:
-        """Groups of seeds, on the CPU: a single one, too, so that its code is that of several."""
+        """Groups of seeds, on the CPU: a single one, too, where its code is that of several."""
         config = self.agent.config
         sizes = group_sizes(self.agent.num_seeds, config.batch_size, max(config.hidden_sizes), self.workers)
-        stacked = self.agent.device.type == "cpu" and self.agent.num_seeds > 1
-        return SeedGroups(self.agent, sizes) if stacked else None
+        return SeedGroups(self.agent, sizes) if sizes and self.agent.device.type == "cpu" else None
 
     def _capture(self, before: dict[str, Any], packed: Tensor, experts: Tensor | None) -> None:
         """Take a graph of the loop that just ran if it ends where the loop did; the agent stays there."""

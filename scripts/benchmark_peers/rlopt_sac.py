@@ -4,12 +4,11 @@ from collections.abc import Generator
 from types import SimpleNamespace
 from typing import Any
 
-import torch
-
 from rlopt.agents import SAC
 from rlopt.config import SACConfig, TrainingConfig
 from rlopt.envs import env_spec
 from rlopt.training import train_online
+from rlopt.training.seed_groups import available_workers
 
 from .protocol import turns
 from .settings import Settings
@@ -20,7 +19,8 @@ def stopwatch(settings: Settings) -> Generator[None, int, None]:
     done = 0
     while done < settings.warmup_frames:
         done = yield
-    turn = turns(torch.get_num_threads(), "torch", "torchrl", "tensordict")
+    threads = min(settings.workers or available_workers(), settings.num_seeds)
+    turn = turns(threads, "torch", "torchrl", "tensordict")
     wanted = next(turn)
     while True:
         start, end = done, done + max(1, wanted // settings.num_seeds)
@@ -36,7 +36,10 @@ def main(settings: Settings) -> None:
         batch_size=settings.batch_size,
         matmul_precision=settings.matmul_precision,  # type: ignore[arg-type]
     )
-    own = {name: getattr(settings, name) for name in ("num_seeds", "env_workers", "warmup_frames", "buffer_size")}
+    own = {
+        name: getattr(settings, name)
+        for name in ("num_seeds", "workers", "env_workers", "warmup_frames", "buffer_size")
+    }
     # the benchmark ends before the last frame, and before an episode is played
     training = TrainingConfig(frames=1_000_000_000, compile=settings.compiled, eval_episodes=1, **own)
     spec, watch = env_spec(settings.env_id), stopwatch(settings)

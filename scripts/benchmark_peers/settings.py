@@ -14,8 +14,9 @@ class Settings:
     buffer_size: int = 100_000
     num_seeds: int = 1  # rlopt alone trains more than one
     block: int = 1  # frames between two blocks of as many updates, where the contestant lets it be chosen
-    matmul_precision: str = "float32"  # rlopt alone has another
+    matmul_precision: str = "auto"  # of rlopt; others use float32
     compiled: bool = True  # rlopt's updates, by torch.compile, as in every long run
+    workers: int | None = None  # threads that share rlopt's seeds; None: as many as cores
     env_workers: int = 0  # processes that step rlopt's environments, beside the one that trains
     device: str = "cpu"  # of networks and replay buffer
 
