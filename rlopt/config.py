@@ -12,7 +12,7 @@ from rlopt.checked import Checked, require
 from rlopt.presets import preset
 
 # Updates from which on compiling pays: 10 to 20 seconds (2 later on), for 0.2 to 3 ms an update on a CPU, 0.3 on an H200.
-_WORTH_COMPILING = {"cpu": 20_000, "cuda": 100_000}
+_WORTH_COMPILING = {"cpu": 10_000, "cuda": 100_000}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,7 +198,7 @@ class TrainingConfig(LoopConfig):
     cuda_graph: bool = True
     """On CUDA, run the updates of a collector batch as one captured graph."""
     compile: bool | None = None
-    """Compile updates with torch.compile (default: in runs of 20,000 updates or more, on CUDA 100,000)."""
+    """Compile updates with torch.compile (default: in runs of 10,000 updates or more, on CUDA 100,000)."""
     workers: int | None = None
     """On the CPU, threads that share the seeds' compiled updates, with the same results (default: one a core)."""
     eval_points: int = 20

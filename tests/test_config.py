@@ -209,8 +209,8 @@ def test_long_runs_are_compiled_unless_told_otherwise():
     long = {"frames": 110_000, "warmup_frames": 10_000}
     assert not TrainingConfig(frames=100_000, warmup_frames=10_000).compiles(cuda)  # 90,000 updates
     assert TrainingConfig(**long).compiles(cuda)
-    assert TrainingConfig(frames=30_000, warmup_frames=10_000).compiles(cpu)
-    assert not TrainingConfig(frames=30_000, warmup_frames=10_000, updates_per_frame=0.9).compiles(cpu)
+    assert TrainingConfig(frames=20_000, warmup_frames=10_000).compiles(cpu)
+    assert not TrainingConfig(frames=20_000, warmup_frames=10_000, updates_per_frame=0.9).compiles(cpu)
     assert not TrainingConfig(**long, updates_per_frame=0.5).compiles(cuda)
     assert not TrainingConfig(**long, compile=False).compiles(cuda)
-    assert TrainingConfig(frames=20_000, compile=True).compiles(cpu)
+    assert TrainingConfig(frames=12_000, compile=True).compiles(cpu)
