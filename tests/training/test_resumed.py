@@ -129,6 +129,19 @@ def test_a_stopped_run_with_compiled_updates(tmp_path, monkeypatch, assert_same_
     assert_same_state(run.start(resume=True), undisturbed)
 
 
+@pytest.mark.parametrize("kind", ["sac", "ipmd"])
+def test_a_stopped_run_with_groups_of_seeds(tmp_path, monkeypatch, assert_same_state, kind):
+    """On another number of cores."""
+    monkeypatch.setattr("rlopt.training.seed_groups._WIDE", 1)
+    monkeypatch.setattr(torch, "compile", lambda update, **options: lambda *batches: update(*batches))
+    undisturbed = Run(tmp_path / "whole", kind, compile=True, workers=1).start()
+    run = Run(tmp_path / "stopped", kind, compile=True, workers=1)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        run.start(patch, stop_at=6)
+    run = Run(tmp_path / "stopped", kind, compile=True, workers=2)
+    assert_same_state(run.start(resume=True), undisturbed)
+
+
 def test_a_checkpoint_writes_what_is_new(tmp_path):
     Run(tmp_path).start()
     files = sorted((tmp_path / "replay").iterdir())
