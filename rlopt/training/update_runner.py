@@ -35,7 +35,7 @@ _CUDA_OPTIONS: dict[str, Any] = {
 _CPU_OPTIONS: dict[str, Any] = {
     "cpp_wrapper": True,  # a whole update is one call that lets go of Python's lock: groups of seeds run at the same time
 }
-"""For `torch.compile` on the CPU."""
+"""For `torch.compile` on the CPU, of groups of seeds. IPMD's code takes five seconds longer to compile so."""
 _compiler_settings = dynamo_settings(
     trace_autograd_ops=True,
     # of a parameter, too, the number of seeds is not fixed
@@ -44,10 +44,10 @@ _compiler_settings = dynamo_settings(
 )
 
 
-def compile_updates(agents: Sequence[Agent]) -> list[Callable[..., Metrics]]:
+def compile_updates(agents: Sequence[Agent], *, grouped: bool) -> list[Callable[..., Metrics]]:
     """`update` of each agent with its gradients and Adam's steps in one piece of compiled code; a first call compiles it."""
     torch.compiler.reset()  # an earlier agent's code is not wanted, and there is a limit to how much is kept
-    options = _CUDA_OPTIONS if agents[0].device.type == "cuda" else _CPU_OPTIONS
+    options = _CUDA_OPTIONS if agents[0].device.type == "cuda" else _CPU_OPTIONS if grouped else None
     return [torch.compile(agent.update, options=options) for agent in agents]
 
 
@@ -125,7 +125,7 @@ class UpdateRunner:
         """Take compiled updates, by groups of seeds, if they do what plain ones do; the agent stays as it was."""
         plain, self.groups = self.updates, self._make_groups()
         agents = [self.agent] if self.groups is None else self.groups.agents
-        self.updates = compile_updates(agents)
+        self.updates = compile_updates(agents, grouped=self.groups is not None)
         self.compiled = False
         try:
             with warnings.catch_warnings():
