@@ -61,19 +61,18 @@ class SharedGenerator:
         """Draw what the next updates of all groups need."""
         for _ in range(num_updates):
             for kind, shape in self.draws:
-                self.hand_out(_draw(kind, shape, self.generator), self.parts)
+                self.hand_out(_draw(kind, shape, self.generator))
 
     def first_draw(self, kind: Callable[..., Tensor], shape: Sequence[int]) -> Tensor:
         """Draw now, for the first group, and keep the others' parts for them."""
         whole = (*shape[:-3], self.num_seeds, *shape[-2:])
         self.draws.append((kind, whole))
-        self.hand_out(_draw(kind, whole, self.generator), self.parts)
+        self.hand_out(_draw(kind, whole, self.generator))
         return self.parts[0].ready.popleft()
 
-    @staticmethod
-    def hand_out(whole: Tensor, parts: "list[GeneratorPart]") -> None:
+    def hand_out(self, whole: Tensor) -> None:
         """Give each group its part of a draw."""
-        for part in parts:
+        for part in self.parts:
             mine = whole.narrow(-3, part.first, part.last - part.first).contiguous()
             if part.last - part.first > 1:  # compiled code serves any number of seeds
                 maybe_mark_dynamic(mine, mine.ndim - 3)
