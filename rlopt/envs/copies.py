@@ -1,6 +1,9 @@
-"""Copies of a gymnasium environment, stepped one after the other, each episode from a seed of its own."""
+"""Copies of an environment that step together, each episode from a seed of its own."""
+
+from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +15,7 @@ from rlopt.envs.watchdog import Watchdog
 from rlopt.errors import UserError
 
 
-class Copies:
+class Copies(ABC):
     """N environments; `observation`, `reward`, `terminated`, `truncated`, `info` are those of the latest step.
 
     An episode is decided by the seed of its reset and its actions alone, so that `bring_back` can repeat it.
@@ -25,8 +28,7 @@ class Copies:
 
     def __init__(self, spec: EnvSpec, reset_seeds: Sequence[int], first: int = 0):
         self.spec, self.reset_seeds, self.first = spec, list(reset_seeds), first
-        self.envs = [spec.make() for _ in reset_seeds]
-        n = len(self.envs)
+        n = len(self.reset_seeds)
         self.observation = np.zeros((n, spec.observation_size), np.float32)
         self.reward = np.zeros(n)
         self.terminated, self.truncated = np.zeros(n, bool), np.zeros(n, bool)
@@ -35,42 +37,41 @@ class Copies:
         """The number of each environment's episode."""
         self.length = np.zeros(n, np.int64)
         """Steps of the running episode."""
+        self.number = 0
+        """The environment that is stepped or reset now, for messages."""
         self.watchdog = Watchdog(spec.env_id, first)
 
-    def begin(self, number: int) -> None:
-        """Begin the next episode of an environment."""
-        self.episode[number] += 1
-        self.reset(number, episode_seed(self.reset_seeds[number], int(self.episode[number])))
+    def __len__(self) -> int:
+        return len(self.reset_seeds)
 
-    def reset(self, number: int, seed: int) -> None:
-        """Reset an environment with a seed."""
-        self.length[number] = 0
-        self.watchdog.call(number)
+    def begin(self, numbers: Sequence[int] | np.ndarray) -> None:
+        """Begin the next episode of the environments with these numbers, ascending."""
+        numbers = np.asarray(numbers)
+        self.episode[numbers] += 1
+        self.reset(numbers, [episode_seed(self.reset_seeds[number], int(self.episode[number])) for number in numbers])
+
+    def reset(self, numbers: Sequence[int] | np.ndarray, seeds: Sequence[int]) -> None:
+        """Reset the environments with these numbers, ascending, each with a seed. Raises UserError for an exception."""
+        numbers = np.asarray(numbers)
+        self.length[numbers] = 0
         try:
-            self.observation[number], _ = self.envs[number].reset(seed=seed)
-            if self.spec.starts_alike:  # the seed may decide the starts that are drawn after it
-                self.observation[number], _ = self.envs[number].reset()
+            self._reset(numbers, seeds)
         except Exception as error:  # an environment can raise anything
-            raise self._failure(number, "reset()", error) from error
+            raise self._failure("reset()", error) from error
         finally:
             self.watchdog.since = None
 
     def step(self, action: np.ndarray) -> None:
         """Step every environment with `[N, A]` in [-1, 1]. Raises UserError for an exception, NaN or infinity."""
-        self.step_some(range(len(self.envs)), action)
+        self.step_some(np.arange(len(self)), action)
 
-    def step_some(self, numbers: Sequence[int], action: np.ndarray) -> None:
-        """As `step`, of the environments with these n numbers and actions `[n, A]`."""
-        columns: tuple[Any, ...] = (self.observation, self.reward, self.terminated, self.truncated, self.info)
-        number = 0
+    def step_some(self, numbers: Sequence[int] | np.ndarray, action: np.ndarray) -> None:
+        """As `step`, of the environments with these n numbers, ascending, and actions `[n, A]`."""
+        numbers = np.asarray(numbers)
         try:
-            for number, own in zip(numbers, self.spec.to_env_units(action), strict=True):
-                self.watchdog.call(number)
-                for column, value in zip(columns, self.envs[number].step(own), strict=True):
-                    column[number] = value
-                self.length[number] += 1
+            self._step(numbers, self.spec.to_env_units(action))
         except Exception as error:  # likewise
-            raise self._failure(number, "step()", error) from error
+            raise self._failure("step()", error) from error
         finally:
             self.watchdog.since = None
         if not (np.isfinite(self.observation).all() and np.isfinite(self.reward).all()):
@@ -78,37 +79,48 @@ class Copies:
 
     def bring_back(self, running: Running) -> None:
         """Repeat the episodes in which the environments were. One that does not come back begins anew, with a warning."""
-        lost = 0
-        for number in range(len(self.envs)):
-            self.episode[number] = int(running.episodes[number]) - 1
-            self.begin(number)
-            actions, ended = running.steps_of(number), False
-            for action in actions:
-                self.step_some([number], action[None])
-                ended = bool(self.terminated[number] or self.truncated[number])
-                if ended:
-                    break
-            same = np.array_equal(self.observation[number], running.observation[number].numpy())
-            if len(actions) and (ended or not same):
-                lost += 1
-                self.begin(number)
-        if lost:
+        everyone = np.arange(len(self))
+        self.episode[:] = running.episodes.numpy() - 1
+        self.begin(everyone)
+        actions = [running.steps_of(number) for number in everyone.tolist()]
+        lengths = np.array([len(own) for own in actions])
+        ended = np.zeros(len(self), bool)
+        for step in range(lengths.max()):
+            numbers = everyone[(lengths > step) & ~ended]
+            if len(numbers):
+                self.step_some(numbers, np.stack([actions[number][step] for number in numbers]))
+                ended[numbers] = self.terminated[numbers] | self.truncated[numbers]
+        same = (self.observation == running.observation.numpy()).all(axis=1)
+        lost = everyone[(lengths > 0) & (ended | ~same)]
+        if len(lost):
+            self.begin(lost)
             logging.getLogger("rlopt").warning(
-                f"{lost} of {len(self.envs)} environments of {self.spec.env_id} do not come back to where they were with the "
+                f"{len(lost)} of {len(self)} environments of {self.spec.env_id} do not come back to where they were with the "
                 "same seed and actions: they begin a new episode, and the run is not the one that it would have been."
             )
 
     def close(self) -> None:
         """Close the environments."""
         self.watchdog.close()
-        for env in self.envs:
-            env.close()
 
-    def _failure(self, number: int, what: str, error: Exception) -> UserError:
+    @abstractmethod
+    def _reset(self, numbers: np.ndarray, seeds: Sequence[int]) -> None:
+        """Reset; what the environments observe goes into `observation`."""
+
+    @abstractmethod
+    def _step(self, numbers: np.ndarray, action: np.ndarray) -> None:
+        """Step with actions `[n, A]` in the environment's units; the outcome goes into the columns, `length` counts on."""
+
+    def _call(self, number: int) -> None:
+        """The environment with this number is stepped or reset now."""
+        self.number = number
+        self.watchdog.call(number)
+
+    def _failure(self, what: str, error: Exception) -> UserError:
         reason = " ".join(str(error).split()).rstrip(".")
         return UserError(
-            f"{self.spec.env_id}: {what} of environment number {self.first + number} fails after {self.length[number]} steps "
-            f"of an episode: {type(error).__name__}{': ' * bool(reason)}{reason}."
+            f"{self.spec.env_id}: {what} of environment number {self.first + self.number} fails after "
+            f"{self.length[self.number]} steps of an episode: {type(error).__name__}{': ' * bool(reason)}{reason}."
         )
 
     def _complain(self) -> None:
@@ -118,3 +130,32 @@ class Copies:
                     f"{self.spec.env_id} gave NaN or infinity as its {what}, in environment number {self.first + index} at "
                     f"step {self.length[index]} of an episode: the environment has to be mended."
                 )
+
+
+class GymnasiumCopies(Copies):
+    """N environments of gymnasium, stepped one after the other."""
+
+    def __init__(self, spec: EnvSpec, reset_seeds: Sequence[int], first: int = 0):
+        super().__init__(spec, reset_seeds, first)
+        self.envs = [spec.make() for _ in self.reset_seeds]
+
+    def _reset(self, numbers: np.ndarray, seeds: Sequence[int]) -> None:
+        for number, seed in zip(numbers.tolist(), seeds, strict=True):
+            self._call(number)
+            self.observation[number], _ = self.envs[number].reset(seed=seed)
+            if self.spec.starts_alike:  # the seed may decide the starts that are drawn after it
+                self.observation[number], _ = self.envs[number].reset()
+
+    def _step(self, numbers: np.ndarray, action: np.ndarray) -> None:
+        columns: tuple[Any, ...] = (self.observation, self.reward, self.terminated, self.truncated, self.info)
+        for number, own in zip(numbers.tolist(), action, strict=True):
+            self._call(number)
+            for column, value in zip(columns, self.envs[number].step(own), strict=True):
+                column[number] = value
+            self.length[number] += 1
+
+    def close(self) -> None:
+        """Close the environments."""
+        super().close()
+        for env in self.envs:
+            env.close()

@@ -14,7 +14,7 @@ from torchrl.data import Bounded, Composite, Unbounded
 from torchrl.data.tensor_specs import Binary
 from torchrl.envs import EnvBase
 
-from rlopt.envs.copies import Copies
+from rlopt.envs.batch.copies import make_copies
 from rlopt.envs.running import Running
 from rlopt.envs.spec import EnvSpec, as_spec, env_seeds
 
@@ -31,13 +31,21 @@ class TorchEnv(EnvBase):
         reset_seeds: N seeds of the first reset; those of later episodes follow from them.
         running: episodes to go on with, in place of the first reset.
         first: the number of the first environment, for messages.
+        workers: threads that step them, where rlopt has a batch for the task.
     """
 
-    def __init__(self, env: str | EnvSpec, reset_seeds: Sequence[int], running: Running | None = None, first: int = 0):
+    def __init__(
+        self,
+        env: str | EnvSpec,
+        reset_seeds: Sequence[int],
+        running: Running | None = None,
+        first: int = 0,
+        workers: int = 1,
+    ):
         self.env_info = as_spec(env)
         num_envs = len(reset_seeds)
         super().__init__(device=torch.device("cpu"), batch_size=[num_envs])
-        self.copies = Copies(self.env_info, reset_seeds, first)
+        self.copies = make_copies(self.env_info, reset_seeds, first, workers)
         self.running = running
         self.is_closed = False  # a new EnvBase is True, and would not close them
         self.episode_return = np.zeros((num_envs, 1), np.float32)
@@ -80,12 +88,11 @@ class TorchEnv(EnvBase):
             self.copies.bring_back(self.running)
             self.running = None
         else:
-            self._begin(np.ones(len(self.copies.envs), bool) if mask is None else mask.numpy().reshape(-1))
+            self._begin(np.ones(len(self.copies), bool) if mask is None else mask.numpy().reshape(-1))
         return self._state()
 
     def _begin(self, mask: np.ndarray) -> None:
-        for number in np.flatnonzero(mask):
-            self.copies.begin(int(number))
+        self.copies.begin(np.flatnonzero(mask))
         self.episode_return[mask] = 0
 
     def _step(self, tensordict: TensorDictBase) -> TensorDict:

@@ -82,6 +82,7 @@ def make_collector(
     steps_per_batch: int,
     random_frames: int,
     env_workers: int = 0,
+    workers: int = 1,
     running: Running | None = None,
 ) -> Collector:
     """A collector without an end whose batches are `[S*E, T]`, seed-major, on the CPU.
@@ -95,12 +96,13 @@ def make_collector(
         random_frames: frames per seed of uniformly random actions at the start, rounded up to whole batches.
         env_workers: W processes that share the stepping, W a divisor of S*E: batches are `[W, S*E/W, T]` then, of the same
             numbers (`collect` makes one of the other). 0: this process steps.
+        workers: threads that step them in this process, where rlopt has a batch for the task.
         running: episodes to go on with.
     """
     frames_per_batch = len(seeds) * num_envs * steps_per_batch
     random_batches = math.ceil(len(seeds) * random_frames / frames_per_batch)  # the collector wants whole ones
     return Collector(
-        _make_torch_env(env, env_seeds(seeds, num_envs), env_workers, running),
+        _make_torch_env(env, env_seeds(seeds, num_envs), env_workers, workers, running),
         policy,
         frames_per_batch=frames_per_batch,
         total_frames=-1,
@@ -147,9 +149,11 @@ def _last_words() -> Iterator[None]:
         os._exit(2)  # an exception would end it with a traceback
 
 
-def _make_torch_env(env: EnvSpec, reset_seeds: list[int], num_workers: int, running: Running | None) -> EnvBase:
+def _make_torch_env(
+    env: EnvSpec, reset_seeds: list[int], num_workers: int, threads: int, running: Running | None
+) -> EnvBase:
     if num_workers == 0:
-        return TorchEnv(env, reset_seeds, running)
+        return TorchEnv(env, reset_seeds, running, workers=threads)
     share = len(reset_seeds) // num_workers
     makers = []
     for first in range(0, len(reset_seeds), share):

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from rlopt.agents.common import Policy
-from rlopt.envs.copies import Copies
+from rlopt.cores import available_workers
+from rlopt.envs.batch.copies import make_copies
 from rlopt.envs.spec import EnvSpec, as_spec
 from rlopt.errors import UserError
 from rlopt.states import check_form
@@ -71,6 +72,7 @@ class Evaluator:
         first_reset_seed: of the list of start states.
         envs: environments per seed, for a simulator of which few can run; None: P, so that all episodes run at once.
         device: where the policy lives.
+        workers: threads that step the environments, where rlopt has a batch for the task; None: one a core.
     """
 
     def __init__(
@@ -82,12 +84,14 @@ class Evaluator:
         first_reset_seed: int = EVALUATION_SEED,
         envs: int | None = None,
         device: torch.device | str = "cpu",
+        workers: int | None = None,
     ):
         self.spec = as_spec(env)
         self.num_seeds, self.episodes, self.first_reset_seed = num_seeds, episodes, first_reset_seed
         self.device = torch.device(device)
         self.envs_per_seed = min(envs or episodes, episodes)
-        self.copies = Copies(self.spec, [0] * (num_seeds * self.envs_per_seed))  # seed-major
+        seeds = [0] * (num_seeds * self.envs_per_seed)  # seed-major; every episode is given its own
+        self.copies = make_copies(self.spec, seeds, threads=workers or available_workers())
         self.reports_success = False
         """Whether an `info` had a success in it; from then on, an episode without one is none."""
 
@@ -152,15 +156,14 @@ class Evaluator:
     ) -> Iterator[_Step]:
         """Step every unfinished episode, until none is left. Raises UserError if one goes on for ever, or fails."""
         copies = self.copies
-        for number, seed in zip(numbers.tolist(), resets, strict=True):
-            copies.reset(number, seed)
+        copies.reset(numbers, resets)
         running = np.arange(len(numbers))
         for _ in range(LONGEST_EPISODE):
             observation = copies.observation[numbers]
             stacked = torch.from_numpy(observation).to(self.device).view(self.num_seeds, -1, observation.shape[1])
             action = policy(stacked).flatten(0, 1).cpu().numpy()  # finished episodes get one, too, and do not use it
             stepped = numbers[running]
-            copies.step_some(stepped.tolist(), action[running])
+            copies.step_some(stepped, action[running])
             step = _Step(
                 episodes[running],
                 observation[running],

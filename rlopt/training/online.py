@@ -7,6 +7,7 @@ import torch
 
 from rlopt.agents.agent import Agent, ExpertSource, check_expert
 from rlopt.config import TrainingConfig
+from rlopt.cores import available_workers
 from rlopt.envs.spec import EnvSpec, as_spec
 from rlopt.errors import UserError
 from rlopt.logs.run_log import RunLog
@@ -17,7 +18,6 @@ from rlopt.training.loop_state import LoopState
 from rlopt.training.monitor import History, Monitor
 from rlopt.training.replay import SeedReplayBuffer
 from rlopt.training.replay_files import ReplayFiles
-from rlopt.training.seed_groups import available_workers
 from rlopt.training.stopping import stop_when_asked
 from rlopt.training.update_runner import UpdateRunner
 
@@ -64,7 +64,12 @@ def train_online(
     owned = None
     if evaluator is None:
         evaluator = owned = Evaluator(
-            spec, num_seeds=agent.num_seeds, episodes=config.eval_episodes, envs=config.eval_envs, device=agent.device
+            spec,
+            num_seeds=agent.num_seeds,
+            episodes=config.eval_episodes,
+            envs=config.eval_envs,
+            device=agent.device,
+            workers=config.workers,
         )
     behavior = BehaviorPolicy(agent.actor, agent.num_seeds, config.seed)
     loop = LoopState(behavior, agent.num_seeds * config.num_envs)
@@ -101,6 +106,7 @@ def train_online(
         steps_per_batch=config.steps_per_batch,
         random_frames=max(0, config.warmup_frames - frames),
         env_workers=config.env_workers,
+        workers=workers,
         running=loop.running.state(),
     )
     if resume is None:

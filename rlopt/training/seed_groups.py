@@ -5,7 +5,6 @@ memory, so that acting, evaluation and checkpoints see one agent. Compiled updat
 """
 
 import itertools
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -71,13 +70,6 @@ def share_out(num_updates: int, sizes: Sequence[int], workers: int) -> list[list
             plan[worker].append((group, num_updates - mine, num_updates))
         begun += cost
     return plan
-
-
-def available_workers() -> int:
-    """Cores that this process may use; OMP_NUM_THREADS, where it is set, if that is fewer."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    return max(1, min(cores, int(asked))) if asked.isdecimal() else cores
 
 
 class SeedGroups:

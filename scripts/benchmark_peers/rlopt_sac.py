@@ -6,9 +6,9 @@ from typing import Any
 
 from rlopt.agents import SAC
 from rlopt.config import SACConfig, TrainingConfig
+from rlopt.cores import available_workers
 from rlopt.envs import env_spec
 from rlopt.training import train_online
-from rlopt.training.seed_groups import available_workers
 
 from .protocol import turns
 from .settings import Settings

@@ -12,11 +12,11 @@ import torch
 
 from rlopt.agents import METHODS, SAC
 from rlopt.config import SACConfig, TrainingConfig
+from rlopt.cores import available_workers
 from rlopt.envs import EnvSpec, env_spec
 from rlopt.imitation import ExpertReplayBuffer
 from rlopt.training.collectors import BehaviorPolicy, make_collector
 from rlopt.training.devices import set_up_cpu
-from rlopt.training.seed_groups import available_workers
 from rlopt.training.update_runner import UpdateRunner
 
 from .settings import Effort

@@ -11,8 +11,9 @@ from rlopt.agents.agent import Agent
 from rlopt.agents.ipmd import IPMD
 from rlopt.agents.sac import SAC
 from rlopt.config import IPMDConfig, SACConfig
+from rlopt.cores import available_workers
 from rlopt.training.devices import arithmetic_set_up
-from rlopt.training.seed_groups import SeedGroups, available_workers, group_sizes, share_out
+from rlopt.training.seed_groups import SeedGroups, group_sizes, share_out
 from rlopt.training.update_runner import UpdateRunner, disagreement, update_all
 
 from ..third_party.gail import GAIL, GAILConfig

@@ -1,0 +1,1 @@
+"""Copies of an environment that are stepped all at once."""
