@@ -186,7 +186,7 @@ class TrainingConfig(LoopConfig):
     steps_per_batch: int = 8
     """T, steps of every environment per collector batch."""
     env_workers: int = 0
-    """Processes that step the environments; 0: the one that trains. It pays beside a GPU, with many environments."""
+    """Processes that step the environments; 0: the one that trains. They pay where a step takes a millisecond or more."""
     lr_decay: float = 0.0
     """Last share of the frames over which learning rates fall linearly to zero (0.5: the second half)."""
     buffer_size: int = 1_000_000
@@ -196,7 +196,7 @@ class TrainingConfig(LoopConfig):
     compile: bool | None = None
     """Compile updates with torch.compile (default: in runs of 10,000 updates or more, on CUDA 100,000)."""
     workers: int | None = None
-    """On the CPU, threads that share the seeds' compiled updates, with the same results (default: one a core)."""
+    """Threads that share the seeds' compiled updates on the CPU, and MuJoCo's steps; same results (default: one a core)."""
     eval_points: int = 20
     """Evaluations during training, evenly spaced."""
 

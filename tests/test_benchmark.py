@@ -49,7 +49,7 @@ def test_quick_run_prints_tables_and_writes_json_and_picture(tmp_path, broken_py
     assert [row["num_seeds"] for row in results["floor"]] == [1, 5]
     assert results["floor"][0]["gflop"] == pytest.approx(0.577, abs=5e-4)
     assert [row["num_seeds"] for row in results["sweep"]] == [1, 2]
-    assert [row["copies"] for row in results["collection"]] == [0, 1, 5]
+    assert [(row["copies"], row["threads"]) for row in results["collection"]] == [(0, 1), (1, 1), (5, 1)]
     (comparison,) = results["comparison"]
     assert 0 < comparison["seconds"][0] < 120
 

@@ -160,7 +160,8 @@ def _make_torch_env(
         own = None if running is None else running.part(first, first + share)
         makers.append(partial(_WorkersEnv, env, reset_seeds[first : first + share], own, first))
     # forked, a child would inherit the threads of torch and CUDA in whatever state they are
-    workers = ParallelEnv(num_workers, makers, mp_start_method="spawn")
+    # with buffers the main process polls at full speed for as long as they step, and takes a core from them
+    workers = ParallelEnv(num_workers, makers, mp_start_method="spawn", use_buffers=False)
     # Ctrl-C and a closed terminal reach every process, but are blocked in the workers: the main process ends them
     previous = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGHUP])
     try:

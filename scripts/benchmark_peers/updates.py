@@ -172,16 +172,21 @@ def bare_environment(spec: EnvSpec) -> Callable[[], None]:
 
 
 def measure_collection(env_id: str, effort: Effort) -> Iterator[dict[str, Any]]:
-    """Frames per second of the collector with rlopt's policy, and of gymnasium alone (`copies` 0), in turn."""
+    """Frames per second of the collector with rlopt's policy, by threads, and of gymnasium alone (`copies` 0), in turn."""
     spec, steps_per_batch = env_spec(env_id), TrainingConfig().steps_per_batch
     policy = BehaviorPolicy(SAC(SACConfig(), *spec.sizes).actor, num_seeds=1, seed=0)
     set_up_cpu()
     how: dict[str, Any] = {"seeds": [0], "steps_per_batch": steps_per_batch, "random_frames": 0}
-    collectors = {copies: make_collector(spec, policy, num_envs=copies, **how) for copies in effort.copies}
-    steps: dict[int, Callable[[], object]] = {0: bare_environment(spec)}
-    steps |= {copies: iter(collector).__next__ for copies, collector in collectors.items()}
-    for copies, times in time_in_turn(steps, effort).items():
+    threads = sorted({1, available_workers()})
+    collectors = {
+        (copies, workers): make_collector(spec, policy, num_envs=copies, workers=workers, **how)
+        for copies in effort.copies
+        for workers in threads[: 1 if copies == 1 else None]
+    }
+    steps: dict[tuple[int, int], Callable[[], object]] = {(0, 1): bare_environment(spec)}
+    steps |= {key: iter(collector).__next__ for key, collector in collectors.items()}
+    for (copies, workers), times in time_in_turn(steps, effort).items():
         rates = [(copies * steps_per_batch or BARE_STEPS) / seconds for seconds in times]
-        yield {"env": env_id, "copies": copies, "threads": torch.get_num_threads(), "frames_per_second": rates}
+        yield {"env": env_id, "copies": copies, "threads": workers, "frames_per_second": rates}
     for collector in collectors.values():
         collector.shutdown()
