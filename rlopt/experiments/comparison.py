@@ -27,6 +27,7 @@ from rlopt.logs.run_folder import timestamp, to_json
 from rlopt.report.results import FILES, comparison_results, write_comparison
 from rlopt.states import check_list
 from rlopt.training import History
+from rlopt.training.compile_ahead import Later, compiled_ahead
 from rlopt.training.devices import choose_device
 from rlopt.training.memory import check_memory
 
@@ -135,12 +136,17 @@ def compare_methods(
         for method in chosen:
             config = configs[method.name]
             how |= {"agent_settings": vars(config["agent"]), "training_settings": vars(config["training"])}
+            later: list[Later] = []
             if method in experts:
                 run = partial(collect_expert_data, spec, episodes=max(50, skip_demos + demos), **how)
+                if device == "cpu":
+                    learners = [other for other in chosen if other.online and other not in experts]
+                    how_each = [(other.name, configs[other.name]) for other in learners]
+                    later = [Later(name, each["agent"], each["training"], spec.sizes) for name, each in how_each]
             else:
                 expert_data = _same_demonstrations(expert_data, spec, digest, None if given is None else selection)
                 run = partial(train_method, method.name, expert_data, env_id=spec, selection=selection, **how)
-            stages[method.name] = stage = cache.get_or_run(method.name, partial(_summary, run), config)
+            stages[method.name] = stage = cache.get_or_run(method.name, partial(_summary, run, later), config)
             _check_finite(method.title, stage)
             if method in experts:  # the others learn from its demonstrations: with another expert they are made anew
                 expert_data, digest = stage["demonstrations"], stage.get("demonstrations_sha256")
@@ -194,8 +200,10 @@ def _check_finite(title: str, stage: Mapping[str, Any]) -> None:
         )
 
 
-def _summary(run: Callable[[], StageResult]) -> dict[str, Any]:
-    return run().summary()
+def _summary(run: Callable[[], StageResult], later: Sequence[Later]) -> dict[str, Any]:
+    """What a stage came to; the updates of `later` ones are compiled beside it."""
+    with compiled_ahead(later):
+        return run().summary()
 
 
 def check_summary(name: str, summary: dict[str, Any]) -> None:
