@@ -224,7 +224,9 @@ def add_env_flags(
 ) -> None:
     """`--env`, its keyword arguments and its time limit; `told` is what a `default` of None stands for."""
     told = default or told
-    parser.add_argument("--env", default=default, help=f"gymnasium id, or module:Id (default: {told})")
+    parser.add_argument(
+        "--env", default=default, help=f"gymnasium id, module:Id, or torchrl:module:factory (default: {told})"
+    )
     parser.add_argument("--env-kwargs", nargs="+", metavar="KEY=VALUE", help="keyword arguments of the environment")
     parser.add_argument("--max-episode-steps", type=int, metavar="N", help="time limit (default: the environment's)")
 
@@ -240,7 +242,9 @@ def look_up_env(args: argparse.Namespace) -> Any:
         raise UserError(f"--env-kwargs takes key=value, and is {' '.join(args.env_kwargs)}.")
     from rlopt.envs.spec import env_spec
 
-    return env_spec(args.env, {key: _literal(value) for key, _, value in pairs}, args.max_episode_steps)
+    device = getattr(args, "device", None)
+    device = None if device is None or device.startswith("cuda") else device  # which CUDA there is, is seen later
+    return env_spec(args.env, {key: _literal(value) for key, _, value in pairs}, args.max_episode_steps, device)
 
 
 def _literal(text: str) -> Any:

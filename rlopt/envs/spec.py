@@ -41,6 +41,8 @@ class EnvSpec:
     """Keyword arguments of its constructor."""
     starts_alike: bool = False
     """Whether every reset with a seed gives the same start, so that episodes begin with a second one without a seed."""
+    torchrl: bool = False
+    """Whether it is a TorchRL environment: `source` is a function of `num_envs` and `device`, or the only one that there is."""
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -57,7 +59,9 @@ class EnvSpec:
         return self.action_low + 0.5 * (action + 1) * (self.action_high - self.action_low)
 
     def make(self) -> gym.Env:
-        """One such environment; a matrix or dict of observations is flattened, in the order of its space."""
+        """One such gymnasium environment; a matrix or dict of observations is flattened, in the order of its space."""
+        if self.torchrl:
+            raise UserError(f"{self.env_id} is a TorchRL environment: its observations are one vector.")
         return make_env(self.source, self.kwargs, self.max_episode_steps)
 
 
@@ -129,11 +133,14 @@ def make_env(source: Any, kwargs: Mapping[str, Any] | None = None, max_episode_s
                 env = gym.make(spec, disable_env_checker=True, **limit, **(kwargs or {}))
             else:
                 env = spec(**(kwargs or {}))
-                env = env if max_episode_steps is None else gym.wrappers.TimeLimit(env, max_episode_steps)
+                if max_episode_steps is not None and isinstance(env, gym.Env):
+                    env = gym.wrappers.TimeLimit(env, max_episode_steps)
     except UserError:
         raise
     except Exception as error:  # an environment's constructor can raise anything
         raise UserError(f"Environment {name!r} {_why_not(error)}") from error
+    if not isinstance(env, gym.Env):
+        return env
     space = env.observation_space
     return gym.wrappers.FlattenObservation(env) if _can_be_flattened(space) else env
 
@@ -162,18 +169,35 @@ def _can_be_flattened(space: gym.Space) -> bool:
     return all((isinstance(part, Box) and len(part.shape) <= 2) or _can_be_flattened(part) for part in parts)
 
 
-def env_spec(source: Any, kwargs: Mapping[str, Any] | None = None, max_episode_steps: int | None = None) -> EnvSpec:
+def env_spec(
+    source: Any,
+    kwargs: Mapping[str, Any] | None = None,
+    max_episode_steps: int | None = None,
+    device: Any = None,
+) -> EnvSpec:
     """Look an environment up, and at two of its steps. Raises UserError if rlopt cannot train on it.
 
     Args:
         source: a gymnasium id (`module:Id-v0` imports the module first), gymnasium's spec, an environment that has one, or a
-            function or class that makes an environment.
+            function or class that makes an environment; or a TorchRL environment (`rlopt.envs.torchrl_spec`).
         kwargs: keyword arguments of its constructor.
         max_episode_steps: a time limit in place of its own.
+        device: where a TorchRL environment is looked at; None: on CUDA where there is one.
     """
+    import gymnasium as gym
     from gymnasium.spaces import Box
 
+    if _may_be_torchrl(source):
+        from rlopt.envs.torchrl_spec import is_torchrl, torchrl_spec
+
+        if is_torchrl(source):
+            return torchrl_spec(source, kwargs, max_episode_steps, device)
     env = make_env(source, kwargs, max_episode_steps)
+    if not isinstance(env, gym.Env):
+        from rlopt.envs.torchrl_spec import remember, torchrl_spec
+
+        remember(source, kwargs or {}, env)
+        return torchrl_spec(source, kwargs, max_episode_steps, device)
     try:
         name = source if isinstance(source, str) else env.spec.id if env.spec is not None else source.__name__
         limit = _time_limit(env)
@@ -188,6 +212,15 @@ def env_spec(source: Any, kwargs: Mapping[str, Any] | None = None, max_episode_s
         return EnvSpec(name, *sizes, *bounds, limit, _gymnasium_spec(source), dict(kwargs or {}), alike)
     finally:
         env.close()
+
+
+def _may_be_torchrl(source: Any) -> bool:
+    """Whether it is worth loading TorchRL to see: names of gymnasium's are looked up without."""
+    import gymnasium as gym
+
+    if isinstance(source, str):
+        return source.startswith("torchrl:")
+    return not isinstance(source, gym.Env | gym.envs.registration.EnvSpec)
 
 
 def _time_limit(env: gym.Env) -> int | None:

@@ -103,7 +103,8 @@ def environment_of(data: Demonstrations, given: EnvSpec | None = None) -> EnvSpe
         return env_spec(data.env_id, data.env_kwargs, data.max_episode_steps)
     theirs = base_id(given.env_id) == base_id(data.env_id)
     if theirs and data.env_kwargs and not given.kwargs:
-        source = given.source if inspect.isroutine(given.source) or inspect.isclass(given.source) else given.env_id
+        own = given.torchrl or inspect.isroutine(given.source) or inspect.isclass(given.source)
+        source = given.source if own and not given.env_id.startswith("torchrl:") else given.env_id
         return env_spec(source, data.env_kwargs, given.max_episode_steps)
     return given
 
