@@ -240,11 +240,13 @@ def look_up_env(args: argparse.Namespace) -> Any:
     pairs = [pair.partition("=") for pair in args.env_kwargs or ()]
     if any(not equals for _, equals, _ in pairs):
         raise UserError(f"--env-kwargs takes key=value, and is {' '.join(args.env_kwargs)}.")
-    from rlopt.envs.spec import env_spec
+    from rlopt.envs.spec import check_env_workers, env_spec
 
     device = getattr(args, "device", None)
     device = None if device is None or device.startswith("cuda") else device  # which CUDA there is, is seen later
-    return env_spec(args.env, {key: _literal(value) for key, _, value in pairs}, args.max_episode_steps, device)
+    spec = env_spec(args.env, {key: _literal(value) for key, _, value in pairs}, args.max_episode_steps, device)
+    check_env_workers(spec, getattr(args, "env_workers", None) or 0)
+    return spec
 
 
 def _literal(text: str) -> Any:

@@ -239,6 +239,12 @@ def as_spec(env: Any) -> EnvSpec:
     return env if isinstance(env, EnvSpec) else env_spec(env)
 
 
+def check_env_workers(env: EnvSpec, env_workers: int) -> None:
+    """Raise UserError if processes are to step an environment that steps its copies by itself."""
+    if env.torchrl and env_workers:
+        raise UserError(f"--env-workers is for gymnasium's environments: {env.env_id} steps its copies by itself.")
+
+
 def env_seeds(seeds: Sequence[int], num_envs: int) -> list[int]:
     """A reset seed for each of `num_envs` environments of every seed, seed-major; the same whatever the other seeds are."""
     return [int(n) for seed in seeds for n in np.random.SeedSequence(seed).generate_state(num_envs)]

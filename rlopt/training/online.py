@@ -8,7 +8,7 @@ import torch
 
 from rlopt.agents.agent import Agent, ExpertSource, check_expert
 from rlopt.config import TrainingConfig
-from rlopt.envs.spec import EnvSpec, as_spec
+from rlopt.envs.spec import EnvSpec, as_spec, check_env_workers
 from rlopt.errors import UserError
 from rlopt.logs.run_log import RunLog
 from rlopt.training.collectors import BehaviorPolicy, make_collector
@@ -53,8 +53,7 @@ def train_online(
         NotFiniteError: a loss became NaN or infinite; the last good checkpoint is kept.
     """
     spec = as_spec(env)
-    if spec.torchrl and config.env_workers:
-        raise UserError(f"--env-workers is for gymnasium's environments: {spec.env_id} steps its copies by itself.")
+    check_env_workers(spec, config.env_workers)
     expert = _fit_to_expert(agent, expert)
     replay = SeedReplayBuffer(
         min(config.buffer_size, config.frames + config.frames_per_batch),
