@@ -194,7 +194,8 @@ def keys_of(env: EnvBase, name: str) -> Keys:
         or env.done_keys != [*filter(_is_name, env.done_keys)]
     ):
         raise UserError(f"{name} has several actions, rewards or ends of episodes (agents); rlopt needs one of each.")
-    if any(getattr(layer, "_torchrl_native_autoreset", False) for layer in (env, _base(env))) or _hides_ends(env):
+    native = any(vars(layer).get("_torchrl_native_autoreset") for layer in (env, _base(env)))
+    if native or _hides_ends(env) or type(_base(env)).__name__ == "IsaacLabWrapper":
         raise UserError(
             f"{name} resets its copies by itself and does not show the last observations of episodes, which rlopt needs: let "
             "TorchRL reset them (native_autoreset=False, where the wrapper has it)."

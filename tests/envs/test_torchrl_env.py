@@ -4,7 +4,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from torchrl.envs import StepCounter, TransformedEnv
+from torchrl.envs import StepCounter, TransformedEnv, VecGymEnvTransform
 from torchrl.envs.utils import check_env_specs
 
 from rlopt.envs import as_seeds, env_spec
@@ -307,8 +307,12 @@ def test_self_resetting_environments_are_refused():
             super().__init__(num_envs, device)
             self._torchrl_native_autoreset = True
 
-    with pytest.raises(UserError, match="resets its copies by itself"):
-        env_spec(lambda num_envs, device: Alone(num_envs, device), max_episode_steps=5)
+    def hidden(num_envs, device):
+        return TransformedEnv(Steps(num_envs, device), VecGymEnvTransform())
+
+    for factory in (lambda num_envs, device: Alone(num_envs, device), hidden):
+        with pytest.raises(UserError, match="resets its copies by itself"):
+            env_spec(factory, max_episode_steps=5)
 
 
 def test_the_modules_name_is_not_part_of_the_folders():
