@@ -223,10 +223,8 @@ def add_env_flags(
     parser: argparse.ArgumentParser, default: str | None, told: str = "the one that the demonstrations name"
 ) -> None:
     """`--env`, its keyword arguments and its time limit; `told` is what a `default` of None stands for."""
-    told = default or told
-    parser.add_argument(
-        "--env", default=default, help=f"gymnasium id, module:Id, or torchrl:module:factory (default: {told})"
-    )
+    text = f"gymnasium id, module:Id, or torchrl:module:function (default: {default or told})"
+    parser.add_argument("--env", default=default, help=text)
     parser.add_argument("--env-kwargs", nargs="+", metavar="KEY=VALUE", help="keyword arguments of the environment")
     parser.add_argument("--max-episode-steps", type=int, metavar="N", help="time limit (default: the environment's)")
 
@@ -240,13 +238,10 @@ def look_up_env(args: argparse.Namespace) -> Any:
     pairs = [pair.partition("=") for pair in args.env_kwargs or ()]
     if any(not equals for _, equals, _ in pairs):
         raise UserError(f"--env-kwargs takes key=value, and is {' '.join(args.env_kwargs)}.")
-    from rlopt.envs.spec import check_env_workers, env_spec
+    from rlopt.envs.spec import env_spec
 
-    device = getattr(args, "device", None)
-    device = None if device is None or device.startswith("cuda") else device  # which CUDA there is, is seen later
-    spec = env_spec(args.env, {key: _literal(value) for key, _, value in pairs}, args.max_episode_steps, device)
-    check_env_workers(spec, getattr(args, "env_workers", None) or 0)
-    return spec
+    kwargs = {key: _literal(value) for key, _, value in pairs}
+    return env_spec(args.env, kwargs, args.max_episode_steps, getattr(args, "device", None))
 
 
 def _literal(text: str) -> Any:

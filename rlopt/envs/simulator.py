@@ -10,7 +10,8 @@ from torchrl.envs import EnvBase
 
 from rlopt.envs.spec import EnvSpec
 from rlopt.envs.streams import Stream
-from rlopt.envs.torchrl_spec import copies, first_reset, keys_of, make
+from rlopt.envs.torchrl_source import copies, first_reset, make
+from rlopt.envs.torchrl_spec import keys_of
 from rlopt.envs.versions import one_line
 from rlopt.errors import UserError
 
@@ -37,6 +38,7 @@ class Simulator:
         self.keys = keys_of(self.env, spec.env_id)
         self.low = torch.as_tensor(spec.action_low, device=self.env.device)
         self.width = torch.as_tensor(spec.action_high, device=self.env.device) - self.low
+        self.dtype = self.env.full_action_spec[self.keys.action].dtype
         self.length = torch.zeros(self.num_envs, 1, dtype=torch.int64, device=self.env.device)
         self.stream = Stream(self.env.device)
 
@@ -83,11 +85,10 @@ class Simulator:
             `observation` `[N, O]`; `reward`, `terminated`, `truncated`, `episode_length` and, where the environment says so,
             whether it is a success (`SUCCESS`), `[N, 1]`.
         """
-        key = self.keys.action
         own = self.low + 0.5 * (action.to(self.low.device) + 1) * self.width
         with self.stream:
             try:
-                stepped = self.env.step(self.state.set(key, own.to(self.env.full_action_spec[key].dtype)))
+                stepped = self.env.step(self.state.set(self.keys.action, own.to(self.dtype)))
             except Exception as error:  # likewise
                 raise self._failure("step()", error) from error
             following = stepped.get("next")

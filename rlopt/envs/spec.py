@@ -173,7 +173,7 @@ def env_spec(
     source: Any,
     kwargs: Mapping[str, Any] | None = None,
     max_episode_steps: int | None = None,
-    device: Any = None,
+    device: str | None = None,
 ) -> EnvSpec:
     """Look an environment up, and at two of its steps. Raises UserError if rlopt cannot train on it.
 
@@ -182,19 +182,21 @@ def env_spec(
             function or class that makes an environment; or a TorchRL environment (`rlopt.envs.torchrl_spec`).
         kwargs: keyword arguments of its constructor.
         max_episode_steps: a time limit in place of its own.
-        device: where a TorchRL environment is looked at; None: on CUDA where there is one.
+        device: "cpu": a TorchRL environment is looked at there; else on CUDA where there is one.
     """
     import gymnasium as gym
     from gymnasium.spaces import Box
 
     if _may_be_torchrl(source):
-        from rlopt.envs.torchrl_spec import is_torchrl, torchrl_spec
+        from rlopt.envs.torchrl_source import is_torchrl
+        from rlopt.envs.torchrl_spec import torchrl_spec
 
         if is_torchrl(source):
             return torchrl_spec(source, kwargs, max_episode_steps, device)
     env = make_env(source, kwargs, max_episode_steps)
     if not isinstance(env, gym.Env):
-        from rlopt.envs.torchrl_spec import remember, torchrl_spec
+        from rlopt.envs.torchrl_source import remember
+        from rlopt.envs.torchrl_spec import torchrl_spec
 
         remember(source, kwargs or {}, env)
         return torchrl_spec(source, kwargs, max_episode_steps, device)

@@ -9,6 +9,7 @@ from torchrl.envs import EnvBase
 
 from rlopt.envs.simulator import SUCCESS, Simulator, joined
 from rlopt.envs.spec import EnvSpec
+from rlopt.envs.torchrl_source import default_device
 from rlopt.errors import UserError
 
 
@@ -73,7 +74,7 @@ class TorchRLCopies:
 
 def ends_by_itself(spec: EnvSpec, steps: int) -> bool:
     """Whether an episode of random actions is over after so many steps, which are fewer than its time limit."""
-    simulator = Simulator(spec, 1, "cpu")
+    simulator = Simulator(spec, 1, default_device())
     generator = torch.Generator().manual_seed(0)
     try:
         simulator.begin(0)

@@ -1,16 +1,13 @@
-"""A TorchRL environment, looked up: how one is made, what it shows and takes, and what is wrong with it, in a sentence."""
+"""A TorchRL environment, looked up: what it shows and takes, and what is wrong with it, in a sentence."""
 
 from __future__ import annotations
 
-import importlib
-import inspect
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from tensordict import TensorDict, TensorDictBase
 from tensordict.utils import NestedKey
 from torch import Tensor
 from torchrl.data import Bounded
@@ -19,14 +16,9 @@ from torchrl.envs import EnvBase, StepCounter, TransformedEnv
 from rlopt.envs.checks import LARGEST_WIDTH
 from rlopt.envs.spec import EnvSpec
 from rlopt.envs.streams import Stream
-from rlopt.envs.versions import import_refusal, one_line
+from rlopt.envs.torchrl_source import copies, default_device, find, first_reset, make
+from rlopt.envs.versions import one_line
 from rlopt.errors import UserError
-
-PREFIX = "torchrl:"
-"""`torchrl:module:factory` names a TorchRL environment."""
-
-_only: dict[tuple[Any, str], EnvBase] = {}
-"""The environments of functions that make one of a size of its own: once in a process, because some can exist only once."""
 
 
 class Keys(NamedTuple):
@@ -36,116 +28,25 @@ class Keys(NamedTuple):
     action: NestedKey
 
 
-def is_torchrl(source: Any) -> bool:
-    """Whether a name, function or object stands for a TorchRL environment, as far as that is seen without calling it."""
-    if isinstance(source, str):
-        return source.startswith(PREFIX)
-    return isinstance(source, EnvBase) or _makes_any_number(source) or any(source is known for known, _ in _only)
-
-
-def _makes_any_number(source: Any) -> bool:
-    if not callable(source):
-        return False
-    makers = [vars(base).get("__init__", base) for base in source.__mro__[:-1]] if inspect.isclass(source) else [source]
-    try:  # the signature of a TorchRL class is that of its metaclass
-        return any("num_envs" in inspect.signature(maker).parameters for maker in makers)
-    except (TypeError, ValueError):  # something that is built in
-        return False
-
-
-def find(source: Any, kwargs: Mapping[str, Any]) -> Any:
-    """What a spec keeps as its source: a function of `num_envs` and `device`, or the only environment that there is."""
-    name = source
-    if isinstance(source, str):
-        module, _, attribute = source.removeprefix(PREFIX).partition(":")
-        if not (module and attribute):
-            raise UserError(f"--env {source} must be torchrl:module:factory.")
-        try:
-            source = importlib.import_module(module)
-            for part in attribute.split("."):
-                source = getattr(source, part)
-        except ImportError as error:
-            raise UserError(f"Environment {name!r}: {import_refusal(module, error)}{_own_mujoco(error)}") from error
-        except AttributeError as error:
-            raise UserError(f"Environment {name!r}: the module {module!r} has no {attribute!r}.") from error
-    if isinstance(source, EnvBase) or _makes_any_number(source):
-        return source
-    key = source, repr(sorted(kwargs.items()))
-    if key not in _only:
-        _only[key] = _called(name, source, kwargs)
-    return _only[key]
-
-
-def remember(source: Any, kwargs: Mapping[str, Any], env: Any) -> None:
-    """Take this environment for the only one of a function that has made it. Raises UserError if it is no TorchRL one."""
-    if not isinstance(env, EnvBase):
-        raise UserError(f"{source} makes a {type(env).__name__}, neither a gymnasium environment nor a TorchRL one.")
-    _only[source, repr(sorted(kwargs.items()))] = env
-
-
-def _called(name: Any, source: Callable[..., Any], kwargs: Mapping[str, Any]) -> EnvBase:
-    name = name if isinstance(name, str) else getattr(name, "__name__", type(name).__name__)
-    try:
-        env = source(**kwargs)
-    except Exception as error:  # an environment's constructor can raise anything
-        raise UserError(f"Environment {name!r} cannot be made: {one_line(error)}.{_own_mujoco(error)}") from error
-    if not isinstance(env, EnvBase):
-        raise UserError(f"Environment {name!r} is a {type(env).__name__}, not a TorchRL environment (EnvBase).")
-    return env
-
-
-def _own_mujoco(error: BaseException) -> str:
-    """What helps where TorchRL's own MuJoCo tasks fail for their physics."""
-    text, cause = "", error.__cause__ or error.__context__
-    for one in (error, cause):
-        text += f" {one}"
-    if "mujoco_torch" not in text and "mujoco-torch" not in text:
-        return ""
-    return (
-        " TorchRL's own MuJoCo tasks use mujoco-torch by default, which does not import beside MuJoCo 4: give them "
-        "backend='mujoco', or train on gymnasium's tasks, which are other ones."
-    )
-
-
-def make(spec: EnvSpec, num_envs: int, device: torch.device | str) -> EnvBase:
-    """An environment of so many copies, or the only one that there is."""
-    if isinstance(spec.source, EnvBase):
-        return spec.source
-    env = _called(spec.env_id, spec.source, {"num_envs": num_envs, "device": torch.device(device), **spec.kwargs})
-    if copies(env) not in (None, num_envs):
-        raise UserError(f"{spec.env_id}: num_envs={num_envs} makes an environment of batch {[*env.batch_size]}.")
-    return env
-
-
-def copies(env: EnvBase) -> int | None:
-    """N of an environment of batch `[N]`; None for one that steps as many as it is given."""
-    return None if not env.batch_locked and not env.batch_size else env.batch_size.numel()
-
-
-def first_reset(env: EnvBase, num_envs: int) -> TensorDictBase:
-    """The state after a reset of all copies."""
-    return env.reset(TensorDict({}, [num_envs], device=env.device)) if copies(env) is None else env.reset()
-
-
 def torchrl_spec(
     source: Any,
     kwargs: Mapping[str, Any] | None = None,
     max_episode_steps: int | None = None,
-    device: torch.device | str | None = None,
+    device: str | None = None,
 ) -> EnvSpec:
     """Look a TorchRL environment up, and at two of its steps. Raises UserError if rlopt cannot train on it.
 
     Args:
-        source: `torchrl:module:factory`, an environment of batch `[N]`, or a function that makes one.
+        source: `torchrl:module:function`, an environment of batch `[N]`, or a function that makes one.
         kwargs: keyword arguments of the function.
         max_episode_steps: a time limit, beside the environment's own.
-        device: where the two steps are; by default on CUDA where there is one.
+        device: "cpu": the two steps are there; else on CUDA where there is one.
     """
     kwargs = dict(kwargs or {})
     found = find(source, kwargs)
     name = source if isinstance(source, str) else getattr(source, "__name__", None) or type(_base(found)).__name__
     unknown = EnvSpec(name, 0, 0, np.zeros(0), np.zeros(0), 0, found, kwargs, torchrl=True)
-    env = make(unknown, 2, device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    env = make(unknown, 2, device if device == "cpu" else default_device())
     try:
         keys = keys_of(env, name)
         low, high = _bounds(env, keys, name)
@@ -266,7 +167,7 @@ def _look_once(env: EnvBase, name: str, keys: Keys, size: int) -> None:
             space = env.full_action_spec[keys.action].space
             middle = (space.low + 0.5 * (space.high - space.low)).expand(number, -1)
             with stream:
-                state = env.step(state.set(keys.action, middle.to(state.device, copy=True)))
+                state = env.step(state.set(keys.action, middle.clone()))
             following = state.get("next")
             _checked(following.get(keys.observation), (number, size), name, f"step {step}")
             _checked(following.get("reward"), (number, 1), name, f"step {step}", "reward")

@@ -147,7 +147,8 @@ def _worded(kwargs: Mapping[str, Any]) -> str:
 
 @lru_cache(maxsize=4)  # several stages of a comparison ask
 def _random_return(spec: EnvSpec) -> float:
-    return float(evaluate(random_policy(spec.action_size), spec).mean())
+    device = "cuda" if spec.torchrl and torch.cuda.is_available() else "cpu"
+    return float(evaluate(random_policy(spec.action_size), spec, device=device).mean())
 
 
 def in_bounds_of(data: Demonstrations, spec: EnvSpec) -> Demonstrations:
