@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, get_type_hints
 
 import torch
 from tensordict import TensorDict, TensorDictBase
-from torchrl.envs import EnvBase
+from torchrl.envs import EnvBase, TransformedEnv
 
 from rlopt.envs.spec import EnvSpec
 from rlopt.envs.versions import import_refusal, one_line
@@ -32,11 +33,21 @@ def is_torchrl(source: Any) -> bool:
 def _makes_any_number(source: Any) -> bool:
     if not callable(source):
         return False
+    source = source.func if isinstance(source, functools.partial) else source
     makers = [vars(base).get("__init__", base) for base in source.__mro__[:-1]] if inspect.isclass(source) else [source]
     try:  # the signature of a TorchRL class is that of its metaclass
         return any("num_envs" in inspect.signature(maker).parameters for maker in makers)
     except (TypeError, ValueError):  # something that is built in
         return False
+
+
+def _says_that_it_makes_one(source: Any) -> bool:
+    """Whether something is a class of environments, or a function that is annotated to return one."""
+    try:
+        kind = source if inspect.isclass(source) else get_type_hints(source).get("return")
+    except (TypeError, NameError):
+        return False
+    return inspect.isclass(kind) and issubclass(kind, EnvBase)
 
 
 def find(source: Any, kwargs: Mapping[str, Any]) -> Any:
@@ -56,10 +67,32 @@ def find(source: Any, kwargs: Mapping[str, Any]) -> Any:
             raise UserError(f"Environment {name!r}: the module {module!r} has no {attribute!r}.") from error
     if isinstance(source, EnvBase) or _makes_any_number(source):
         return source
+    if isinstance(name, str) and not _says_that_it_makes_one(source):
+        # the name and the arguments may be those of a file of somebody else's
+        raise UserError(
+            f"Environment {name!r}: rlopt calls only what has a parameter num_envs, or is annotated to return an EnvBase."
+        )
     key = source, repr(sorted(kwargs.items()))
     if key not in _only:
-        _only[key] = _called(name, source, kwargs)
+        _only[key] = _called(name_of(name), source, kwargs)
     return _only[key]
+
+
+def name_of(source: Any) -> str:
+    """What an environment is called by."""
+    if isinstance(source, str):
+        return source
+    if isinstance(source, EnvBase):
+        return type(base_of(source)).__name__
+    function = source.func if isinstance(source, functools.partial) else source
+    return getattr(function, "__name__", type(function).__name__)
+
+
+def base_of(env: Any) -> Any:
+    """An environment without its transforms."""
+    while isinstance(env, TransformedEnv):
+        env = env.base_env
+    return env
 
 
 def remember(source: Any, kwargs: Mapping[str, Any], env: Any) -> None:
@@ -69,8 +102,7 @@ def remember(source: Any, kwargs: Mapping[str, Any], env: Any) -> None:
     _only[source, repr(sorted(kwargs.items()))] = env
 
 
-def _called(name: Any, source: Callable[..., Any], kwargs: Mapping[str, Any]) -> EnvBase:
-    name = name if isinstance(name, str) else getattr(name, "__name__", type(name).__name__)
+def _called(name: str, source: Callable[..., Any], kwargs: Mapping[str, Any]) -> EnvBase:
     try:
         env = source(**kwargs)
     except Exception as error:  # an environment's constructor can raise anything

@@ -16,7 +16,7 @@ from torchrl.envs import EnvBase, StepCounter, TransformedEnv
 from rlopt.envs.checks import LARGEST_WIDTH
 from rlopt.envs.spec import EnvSpec
 from rlopt.envs.streams import Stream
-from rlopt.envs.torchrl_source import copies, default_device, find, first_reset, make
+from rlopt.envs.torchrl_source import base_of, copies, default_device, find, first_reset, make, name_of
 from rlopt.envs.versions import one_line
 from rlopt.errors import UserError
 
@@ -44,7 +44,7 @@ def torchrl_spec(
     """
     kwargs = dict(kwargs or {})
     found = find(source, kwargs)
-    name = source if isinstance(source, str) else getattr(source, "__name__", None) or type(_base(found)).__name__
+    name = name_of(source)
     unknown = EnvSpec(name, 0, 0, np.zeros(0), np.zeros(0), 0, found, kwargs, torchrl=True)
     env = make(unknown, 2, device if device == "cpu" else default_device())
     try:
@@ -62,12 +62,6 @@ def torchrl_spec(
         if env is not found:
             env.close(raise_if_closed=False)
     return EnvSpec(name, size, len(low), low, high, limit, found, kwargs, torchrl=True)
-
-
-def _base(env: Any) -> Any:
-    while isinstance(env, TransformedEnv):
-        env = env.base_env
-    return env
 
 
 def keys_of(env: EnvBase, name: str) -> Keys:
@@ -95,8 +89,8 @@ def keys_of(env: EnvBase, name: str) -> Keys:
         or env.done_keys != [*filter(_is_name, env.done_keys)]
     ):
         raise UserError(f"{name} has several actions, rewards or ends of episodes (agents); rlopt needs one of each.")
-    native = any(vars(layer).get("_torchrl_native_autoreset") for layer in (env, _base(env)))
-    if native or _hides_ends(env) or type(_base(env)).__name__ == "IsaacLabWrapper":
+    native = any(vars(layer).get("_torchrl_native_autoreset") for layer in (env, base_of(env)))
+    if native or _hides_ends(env) or type(base_of(env)).__name__ == "IsaacLabWrapper":
         raise UserError(
             f"{name} resets its copies by itself and does not show the last observations of episodes, which rlopt needs: let "
             "TorchRL reset them (native_autoreset=False, where the wrapper has it)."

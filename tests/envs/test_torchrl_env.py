@@ -4,7 +4,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from torchrl.envs import StepCounter, TransformedEnv, VecGymEnvTransform
+from torchrl.envs import StepCounter, TransformedEnv
 from torchrl.envs.utils import check_env_specs
 
 from rlopt.envs import as_seeds, env_spec
@@ -12,16 +12,7 @@ from rlopt.envs.torchrl_env import TorchRLEnv
 from rlopt.errors import UserError
 
 from . import torchrl_tasks
-from .torchrl_tasks import Steps, pendulum, steps
-
-
-def play(env, actions):
-    """Step through actions `[T, N, A]`; the TensorDicts of all steps, stacked to `[N, T]`."""
-    state, played = env.reset(), []
-    for action in actions:
-        step, state = env.step_and_maybe_reset(state.set("action", action))
-        played.append(step)
-    return torch.stack(played, dim=1)
+from .torchrl_tasks import Steps, pendulum, play, steps
 
 
 def random_actions(count, num_envs, size):
@@ -183,136 +174,6 @@ def test_the_time_limit_may_be_the_environments_own():
     assert spec.max_episode_steps == 6
     played = play(TorchRLEnv(spec, [0], 2), torch.zeros(13, 2, 2))
     assert played["next", "truncated"][0].flatten().nonzero().flatten().tolist() == [5, 11]
-
-
-def changed(**what):
-    """A function that makes `Steps` and replaces some of its specs."""
-
-    def make(num_envs, device):
-        env = Steps(num_envs, device)
-        for name, value in what.items():
-            setattr(env, name, value(num_envs))
-        return env
-
-    return make
-
-
-def composite(**specs):
-    from torchrl.data import Composite
-
-    return lambda n: Composite({name: spec(n) for name, spec in specs.items()}, shape=(n,))
-
-
-def unbounded(*shape, **how):
-    from torchrl.data import Unbounded
-
-    return lambda n: Unbounded((n, *shape), **how)
-
-
-def bounded(low, high, *shape, **how):
-    from torchrl.data import Bounded
-
-    return lambda n: Bounded(low, high, (n, *shape), **how)
-
-
-def one_hot(n):
-    from torchrl.data import OneHot
-
-    return OneHot(3, (n, 3))
-
-
-@pytest.mark.parametrize(
-    ("factory", "sentence"),
-    [
-        (
-            changed(observation_spec=composite(pixels=unbounded(3, 8, 8))),
-            r"observes pixels \[3, 8, 8\]; rlopt needs one flat",
-        ),
-        (
-            changed(observation_spec=composite(a=unbounded(3), b=unbounded(2))),
-            r"observes a \[3\], b \[2\]; .*CatTensors",
-        ),
-        (changed(observation_spec=composite(x=unbounded(3, dtype=torch.int64))), "observes no floating-point numbers"),
-        (changed(action_spec=unbounded(2)), r"action spec Unbounded\w* of shape \[2\]; .*finite bounds"),
-        (changed(action_spec=one_hot), "action spec OneHot.*continuous"),
-        (changed(action_spec=bounded(-1.0, 1.0, 2, 2)), r"of shape \[2, 2\]; rlopt needs a flat vector"),
-        (changed(action_spec=bounded(-1.0, float("inf"), 2)), "action bounds .* finite ones"),
-        (changed(action_spec=bounded(1.0, 1.0, 2)), "action bounds .* finite ones"),
-        (changed(action_spec=composite(a=bounded(-1, 1, 2), b=bounded(-1, 1, 2))), "several actions"),
-        (lambda num_envs, device: Steps(num_envs + 1, device), r"num_envs=2 makes an environment of batch \[3\]"),
-        (lambda num_envs, device: gym.make("Pendulum-v1"), "is a TimeLimit, not a TorchRL environment"),
-        (lambda num_envs: Steps(num_envs), "cannot be made: .*unexpected keyword argument 'device'"),
-        (lambda: 3, "makes a int, neither a gymnasium environment nor a TorchRL one"),
-        ("torchrl:steps", "must be torchrl:module:function"),
-        ("torchrl:no_such_module:steps", "the module 'no_such_module' cannot be imported"),
-        ("torchrl:tests.envs.torchrl_tasks:stebs", "has no 'stebs'"),
-        ("torchrl:torchrl.envs:GymEnv", "cannot be made"),
-    ],
-)
-def test_what_cannot_be_trained_on_is_one_sentence(factory, sentence):
-    with pytest.raises(UserError, match=sentence) as error:
-        env_spec(factory, max_episode_steps=5)
-    assert "\n" not in str(error.value)
-
-
-def test_an_episode_without_an_end_is_refused():
-    with pytest.raises(UserError, match=r"has no time limit that rlopt sees.*--max-episode-steps"):
-        env_spec(steps)
-
-
-class Broken(Steps):
-    """Its second reset, step or reward is wrong, from some step on."""
-
-    def __init__(self, num_envs, device, what, after):
-        super().__init__(num_envs, device)
-        self.what, self.after = what, after
-
-    def _step(self, tensordict):
-        outcome = super()._step(tensordict)
-        if self.stepped > self.after:
-            if self.what == "raise":
-                raise ValueError("the simulator  lost\nits license.")
-            outcome[self.what][1] = float("nan")
-        return outcome
-
-
-def test_what_is_wrong_with_its_steps_is_one_sentence():
-    def broken(what, after):
-        return env_spec(lambda num_envs, device: Broken(num_envs, device, what, after), max_episode_steps=5)
-
-    with pytest.raises(UserError, match="step 2 gives NaN or infinity as its reward"):
-        broken("reward", 1)
-    with pytest.raises(UserError, match=r"a reset or step fails: ValueError: the simulator lost its license\.$"):
-        broken("raise", 0)
-    env = TorchRLEnv(broken("raise", 4), [0], 3)
-    with pytest.raises(UserError, match=r"step\(\) fails: ValueError: the simulator lost its license\.$"):
-        play(env, torch.zeros(6, 3, 2))
-    env = TorchRLEnv(broken("observation", 4), [0], 3)
-    with pytest.raises(UserError, match="NaN or infinity as an observation, in environment number 1 at step 2 of an"):
-        env.check_finite(play(env, torch.zeros(6, 3, 2)))
-
-
-def test_starts_that_a_seed_does_not_decide_are_a_warning(caplog):
-    class Unruly(Steps):
-        def _set_seed(self, seed):
-            torch.seed()
-
-    env_spec(lambda num_envs, device: Unruly(num_envs, device), max_episode_steps=5)
-    assert "set_seed(seed) gives other starts each time" in caplog.text
-
-
-def test_self_resetting_environments_are_refused():
-    class Alone(Steps):
-        def __init__(self, num_envs, device):
-            super().__init__(num_envs, device)
-            self._torchrl_native_autoreset = True
-
-    def hidden(num_envs, device):
-        return TransformedEnv(Steps(num_envs, device), VecGymEnvTransform())
-
-    for factory in (lambda num_envs, device: Alone(num_envs, device), hidden):
-        with pytest.raises(UserError, match="resets its copies by itself"):
-            env_spec(factory, max_episode_steps=5)
 
 
 def test_the_modules_name_is_not_part_of_the_folders():

@@ -71,7 +71,7 @@ def steps(num_envs, device, **kwargs):
     return Steps(num_envs, device, **kwargs)
 
 
-def six_steps():
+def six_steps() -> EnvBase:
     """An environment of six copies, of which a process has only one."""
     return Steps(6)
 
@@ -83,3 +83,12 @@ def pendulum(num_envs, device):
     return TransformedEnv(
         PendulumEnv(device=device), Compose(columns, CatTensors(in_keys=names, out_key="observation", del_keys=False))
     )
+
+
+def play(env, actions):
+    """Step through actions `[T, N, A]`; the TensorDicts of all steps, stacked to `[N, T]`."""
+    state, played = env.reset(), []
+    for action in actions:
+        step, state = env.step_and_maybe_reset(state.set("action", action))
+        played.append(step)
+    return torch.stack(played, dim=1)
