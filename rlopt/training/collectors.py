@@ -46,7 +46,7 @@ class BehaviorPolicy(TensorDictModuleBase):
         super().__init__()
         self.device = torch.device(device)
         self.followed = [*actor.parameters()]
-        self.shared = all(parameter.device.type == self.device.type for parameter in self.followed)
+        self.shared = all(parameter.is_cpu == (self.device.type == "cpu") for parameter in self.followed)
         self.actor = actor if self.shared else deepcopy(actor).to(self.device)
         self.policy = Policy(self.actor)
         self.num_seeds = num_seeds
