@@ -223,7 +223,7 @@ def add_env_flags(
     parser: argparse.ArgumentParser, default: str | None, told: str = "the one that the demonstrations name"
 ) -> None:
     """`--env`, its keyword arguments and its time limit; `told` is what a `default` of None stands for."""
-    text = f"gymnasium id, module:Id, or torchrl:module:function (default: {default or told})"
+    text = f"gymnasium id, module:Id, or torchrl:module:factory (default: {default or told})"
     parser.add_argument("--env", default=default, help=text)
     parser.add_argument("--env-kwargs", nargs="+", metavar="KEY=VALUE", help="keyword arguments of the environment")
     parser.add_argument("--max-episode-steps", type=int, metavar="N", help="time limit (default: the environment's)")

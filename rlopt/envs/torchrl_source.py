@@ -17,7 +17,7 @@ from rlopt.envs.versions import import_refusal, one_line
 from rlopt.errors import UserError
 
 PREFIX = "torchrl:"
-"""`torchrl:module:function` names a TorchRL environment."""
+"""`torchrl:module:factory` names a TorchRL environment."""
 
 _only: dict[tuple[Any, str], EnvBase] = {}
 """The environments of functions that make one of a size of its own: once in a process, because some can exist only once."""
@@ -56,7 +56,7 @@ def find(source: Any, kwargs: Mapping[str, Any]) -> Any:
     if isinstance(source, str):
         module, _, attribute = source.removeprefix(PREFIX).partition(":")
         if not (module and attribute):
-            raise UserError(f"--env {source} must be torchrl:module:function.")
+            raise UserError(f"--env {source} must be torchrl:module:factory.")
         try:
             source = importlib.import_module(module)
             for part in attribute.split("."):

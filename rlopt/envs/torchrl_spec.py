@@ -37,7 +37,7 @@ def torchrl_spec(
     """Look a TorchRL environment up, and at two of its steps. Raises UserError if rlopt cannot train on it.
 
     Args:
-        source: `torchrl:module:function`, an environment of batch `[N]`, or a function that makes one.
+        source: `torchrl:module:factory`, an environment of batch `[N]`, or a function that makes one.
         kwargs: keyword arguments of the function.
         max_episode_steps: a time limit, beside the environment's own.
         device: "cpu": the two steps are there; else on CUDA where there is one.

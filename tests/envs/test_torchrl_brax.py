@@ -62,11 +62,10 @@ def test_every_step_is_that_of_brax_itself():
         assert played["observation"][n, end + 1].abs().max() < 0.02 < played["next", "observation"][n, end].abs().max()
 
 
-def test_training_on_it():
-    spec = env_spec(balance, max_episode_steps=20)
-    history = train_online(
-        SAC(SACConfig(**TINY), *spec.sizes, num_seeds=1, seed=3),
-        spec,
-        settings(num_seeds=1, eval_points=2, eval_episodes=2),
-    )
+def test_training_on_one_for_all_seeds():
+    """Also for the evaluations: JAX compiles its functions once."""
+    spec = env_spec(balance(4, "cpu"), max_episode_steps=20)
+    agent = SAC(SACConfig(**TINY), *spec.sizes, num_seeds=2, seed=3)
+    history = train_online(agent, spec, settings(eval_points=2, eval_episodes=3))
+    assert np.shape(history.returns) == (2, 2)
     assert all(1 < value <= 20 for point in history.returns for value in point)

@@ -67,7 +67,7 @@ def one_hot(n):
         (lambda num_envs, device: gym.make("Pendulum-v1"), "is a TimeLimit, not a TorchRL environment"),
         (lambda num_envs: Steps(num_envs), "cannot be made: .*unexpected keyword argument 'device'"),
         (lambda: 3, "makes a int, neither a gymnasium environment nor a TorchRL one"),
-        ("torchrl:steps", "must be torchrl:module:function"),
+        ("torchrl:steps", "must be torchrl:module:factory"),
         ("torchrl:no_such_module:steps", "the module 'no_such_module' cannot be imported"),
         ("torchrl:tests.envs.torchrl_tasks:stebs", "has no 'stebs'"),
         ("torchrl:torchrl.envs:GymEnv", "cannot be made"),

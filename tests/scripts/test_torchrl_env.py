@@ -44,7 +44,7 @@ def test_all_steps_take_it(workplace, call):
     ("flags", "sentence"),
     [
         (ENV[:2], "has no time limit that rlopt sees"),
-        (["--env", "torchrl:pendulum"], "must be torchrl:module:function"),
+        (["--env", "torchrl:pendulum"], "must be torchrl:module:factory"),
         (["--env", "torchrl:no_module:pendulum"], "the module 'no_module' cannot be imported"),
         ([*ENV, "--env-kwargs", "gravity=1"], "unexpected keyword argument 'gravity'"),
         (["--env", "torchrl:torchrl.envs:AntEnv", "--max-episode-steps", 40], "does not import beside MuJoCo 4"),
