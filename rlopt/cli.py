@@ -223,8 +223,8 @@ def add_env_flags(
     parser: argparse.ArgumentParser, default: str | None, told: str = "the one that the demonstrations name"
 ) -> None:
     """`--env`, its keyword arguments and its time limit; `told` is what a `default` of None stands for."""
-    told = default or told
-    parser.add_argument("--env", default=default, help=f"gymnasium id, or module:Id (default: {told})")
+    text = f"gymnasium id, module:Id, or torchrl:module:factory (default: {default or told})"
+    parser.add_argument("--env", default=default, help=text)
     parser.add_argument("--env-kwargs", nargs="+", metavar="KEY=VALUE", help="keyword arguments of the environment")
     parser.add_argument("--max-episode-steps", type=int, metavar="N", help="time limit (default: the environment's)")
 
@@ -240,7 +240,8 @@ def look_up_env(args: argparse.Namespace) -> Any:
         raise UserError(f"--env-kwargs takes key=value, and is {' '.join(args.env_kwargs)}.")
     from rlopt.envs.spec import env_spec
 
-    return env_spec(args.env, {key: _literal(value) for key, _, value in pairs}, args.max_episode_steps)
+    kwargs = {key: _literal(value) for key, _, value in pairs}
+    return env_spec(args.env, kwargs, args.max_episode_steps, getattr(args, "device", None))
 
 
 def _literal(text: str) -> Any:

@@ -1,15 +1,19 @@
 """What the documents show works: notebook, own data, own environment, commands, flags and links."""
 
+import math
 import re
 import runpy
 import shlex
 import sys
 from pathlib import Path
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
 
+from rlopt.envs import env_spec
+from rlopt.envs.torchrl_env import TorchRLEnv
 from rlopt.imitation import Demonstrations, load_demonstrations, save_demonstrations
 from rlopt.presets import PRESETS
 
@@ -115,6 +119,25 @@ def test_an_own_environment_can_be_compared_as_shown(tmp_path, monkeypatch):
     exec(compile(text.replace("ipmd_frames=256)", f"ipmd_frames=256, {tiny}"), "README.md", "exec"), names)
     assert (names["spec"].kwargs, names["spec"].max_episode_steps) == ({"g": 9.0}, 100)
     assert (tmp_path / "comparison_results" / "Mine-v0" / "comparison.png").exists()
+
+
+def test_a_torchrl_environment_can_be_written_as_shown(tmp_path, monkeypatch):
+    """It starts where gymnasium's pendulum is put, and goes where that one goes."""
+    (tmp_path / "pendulum_task.py").write_text(code("class Observe"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    spec = env_spec("torchrl:pendulum_task:pendulum")
+    assert (spec.name, spec.sizes, spec.max_episode_steps) == ("pendulum", (3, 1), 200)
+    env = TorchRLEnv(spec, [0], 2)
+    played = env.rollout(20)
+    for n in range(2):
+        raw = gym.make("Pendulum-v1").unwrapped
+        raw.reset()
+        cos, sin, speed = played["observation"][n, 0].tolist()
+        raw.state = np.array([math.atan2(sin, cos), speed])
+        for t in range(20):
+            observation, reward, *_ = raw.step(2 * played["action"][n, t].numpy())
+            np.testing.assert_allclose(played["next", "observation"][n, t], observation, atol=1e-3)
+            assert played["next", "reward"][n, t].item() == pytest.approx(reward, abs=1e-3)
 
 
 @pytest.mark.parametrize("words", commands(), ids=" ".join)

@@ -12,7 +12,7 @@ from rlopt.errors import UserError
 if TYPE_CHECKING:
     import gymnasium as gym
 
-_LARGEST_WIDTH = 1e30
+LARGEST_WIDTH = 1e30
 """Bounds further apart than this lose their digits, or overflow, in float32."""
 
 
@@ -29,7 +29,7 @@ def check_spaces(env: gym.Env, name: str, time_limit: int | None) -> None:
     if len(action.shape) != 1 or not np.isfinite(action.low).all() or not np.isfinite(action.high).all():
         raise UserError(f"{name} has the action space {action}; rlopt needs a one-dimensional Box with finite bounds.")
     width = action.high.astype(np.float64) - action.low
-    bad = np.flatnonzero((width <= 0) | (width > _LARGEST_WIDTH))
+    bad = np.flatnonzero((width <= 0) | (width > LARGEST_WIDTH))
     if len(bad):
         low, high = action.low[bad[0]], action.high[bad[0]]
         problem = "have no width: leave the component out" if width[bad[0]] <= 0 else "are too wide for float32"

@@ -41,6 +41,8 @@ class EnvSpec:
     """Keyword arguments of its constructor."""
     starts_alike: bool = False
     """Whether every reset with a seed gives the same start, so that episodes begin with a second one without a seed."""
+    torchrl: bool = False
+    """Whether it is a TorchRL environment: `source` is a function of `num_envs` and `device`, or the only one that there is."""
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -57,7 +59,9 @@ class EnvSpec:
         return self.action_low + 0.5 * (action + 1) * (self.action_high - self.action_low)
 
     def make(self) -> gym.Env:
-        """One such environment; a matrix or dict of observations is flattened, in the order of its space."""
+        """One such gymnasium environment; a matrix or dict of observations is flattened, in the order of its space."""
+        if self.torchrl:
+            raise UserError(f"{self.env_id} is a TorchRL environment: its observations are one vector.")
         return make_env(self.source, self.kwargs, self.max_episode_steps)
 
 
@@ -129,11 +133,14 @@ def make_env(source: Any, kwargs: Mapping[str, Any] | None = None, max_episode_s
                 env = gym.make(spec, disable_env_checker=True, **limit, **(kwargs or {}))
             else:
                 env = spec(**(kwargs or {}))
-                env = env if max_episode_steps is None else gym.wrappers.TimeLimit(env, max_episode_steps)
+                if max_episode_steps is not None and isinstance(env, gym.Env):
+                    env = gym.wrappers.TimeLimit(env, max_episode_steps)
     except UserError:
         raise
     except Exception as error:  # an environment's constructor can raise anything
         raise UserError(f"Environment {name!r} {_why_not(error)}") from error
+    if not isinstance(env, gym.Env):
+        return env
     space = env.observation_space
     return gym.wrappers.FlattenObservation(env) if _can_be_flattened(space) else env
 
@@ -162,18 +169,37 @@ def _can_be_flattened(space: gym.Space) -> bool:
     return all((isinstance(part, Box) and len(part.shape) <= 2) or _can_be_flattened(part) for part in parts)
 
 
-def env_spec(source: Any, kwargs: Mapping[str, Any] | None = None, max_episode_steps: int | None = None) -> EnvSpec:
+def env_spec(
+    source: Any,
+    kwargs: Mapping[str, Any] | None = None,
+    max_episode_steps: int | None = None,
+    device: str | None = None,
+) -> EnvSpec:
     """Look an environment up, and at two of its steps. Raises UserError if rlopt cannot train on it.
 
     Args:
         source: a gymnasium id (`module:Id-v0` imports the module first), gymnasium's spec, an environment that has one, or a
-            function or class that makes an environment.
+            function or class that makes an environment; or a TorchRL environment (`rlopt.envs.torchrl_spec`).
         kwargs: keyword arguments of its constructor.
         max_episode_steps: a time limit in place of its own.
+        device: "cpu": a TorchRL environment is looked at there; else on CUDA where there is one.
     """
+    import gymnasium as gym
     from gymnasium.spaces import Box
 
+    if _may_be_torchrl(source):
+        from rlopt.envs.torchrl_source import is_torchrl
+        from rlopt.envs.torchrl_spec import torchrl_spec
+
+        if is_torchrl(source):
+            return torchrl_spec(source, kwargs, max_episode_steps, device)
     env = make_env(source, kwargs, max_episode_steps)
+    if not isinstance(env, gym.Env):
+        from rlopt.envs.torchrl_source import remember
+        from rlopt.envs.torchrl_spec import torchrl_spec
+
+        remember(source, kwargs or {}, env)
+        return torchrl_spec(source, kwargs, max_episode_steps, device)
     try:
         name = source if isinstance(source, str) else env.spec.id if env.spec is not None else source.__name__
         limit = _time_limit(env)
@@ -190,6 +216,15 @@ def env_spec(source: Any, kwargs: Mapping[str, Any] | None = None, max_episode_s
         env.close()
 
 
+def _may_be_torchrl(source: Any) -> bool:
+    """Whether it is worth loading TorchRL to see: names of gymnasium's are looked up without."""
+    import gymnasium as gym
+
+    if isinstance(source, str):
+        return source.startswith("torchrl:")
+    return not isinstance(source, gym.Env | gym.envs.registration.EnvSpec)
+
+
 def _time_limit(env: gym.Env) -> int | None:
     """Steps after which a TimeLimit in the chain of wrappers cuts an episode off."""
     from gymnasium.wrappers import TimeLimit
@@ -204,6 +239,12 @@ def _time_limit(env: gym.Env) -> int | None:
 def as_spec(env: Any) -> EnvSpec:
     """The environment given, looked up if it is no `EnvSpec` of rlopt's."""
     return env if isinstance(env, EnvSpec) else env_spec(env)
+
+
+def check_env_workers(env: EnvSpec, env_workers: int) -> None:
+    """Raise UserError if processes are to step an environment that steps its copies by itself."""
+    if env.torchrl and env_workers:
+        raise UserError(f"--env-workers is for gymnasium's environments: {env.env_id} steps its copies by itself.")
 
 
 def env_seeds(seeds: Sequence[int], num_envs: int) -> list[int]:

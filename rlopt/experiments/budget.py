@@ -25,11 +25,16 @@ def check_whole_episode(spec: EnvSpec, frames: int, flag: str = "--frames") -> N
 @cache
 def _has_safety_cap(spec: EnvSpec, frames: int) -> bool:
     """Whether a random episode ends within `frames`; a warning, once, says that the time limit will not be reached."""
-    env = spec.make()
-    try:
-        ends = ends_by_itself(env, frames)
-    finally:
-        env.close()
+    if spec.torchrl:
+        from rlopt.envs.torchrl_copies import ends_by_itself as torchrl_ends
+
+        ends = torchrl_ends(spec, frames)
+    else:
+        env = spec.make()
+        try:
+            ends = ends_by_itself(env, frames)
+        finally:
+            env.close()
     if ends:
         logging.getLogger("rlopt").warning(
             f"The time limit of {spec.env_id} ({spec.max_episode_steps:,} steps) is above the {frames:,} frames of the "

@@ -7,7 +7,7 @@ from rlopt.agents import METHODS
 from rlopt.agents.warm_start import start_from
 from rlopt.checked import require_positive
 from rlopt.config import RunOptions, TrainingConfig
-from rlopt.envs.spec import EnvSpec, as_spec
+from rlopt.envs.spec import EnvSpec, as_spec, check_env_workers
 from rlopt.experiments.budget import check_whole_episode
 from rlopt.experiments.resuming import recorded_settings, recorded_spec, settings_over
 from rlopt.experiments.run import (
@@ -73,6 +73,7 @@ def collect_expert_data(
     config, training = configure_method(method, spec.env_id, agent_settings, training_settings, **budget)
     assert isinstance(training, TrainingConfig)
     check_whole_episode(spec, training.frames)
+    check_env_workers(spec, training.env_workers)
     how: dict[str, Any] = {"num_seeds": training.num_seeds, "device": device}
     check_memory(config, training, spec.sizes, device, episodes)
     agent = method.agent(config, *spec.sizes, seed=training.seed, **how)

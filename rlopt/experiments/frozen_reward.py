@@ -10,7 +10,7 @@ from rlopt.agents import IPMD, METHODS, FrozenReward
 from rlopt.agents.precision import settle_precision
 from rlopt.agents.saving import load_agent
 from rlopt.config import RunOptions, TrainingConfig
-from rlopt.envs.spec import EnvSpec, as_spec
+from rlopt.envs.spec import EnvSpec, as_spec, check_env_workers
 from rlopt.errors import UserError
 from rlopt.experiments.budget import check_whole_episode
 from rlopt.experiments.resuming import recorded_settings, recorded_spec, settings_over
@@ -66,6 +66,7 @@ def train_on_frozen_reward(
     _, training = configure_method(METHOD, spec.env_id, None, training_settings, **settings)
     assert isinstance(training, TrainingConfig)
     check_whole_episode(spec, training.frames)
+    check_env_workers(spec, training.env_workers)
     check_memory(METHOD.config(), training, spec.sizes, device)
     agent = frozen_reward_agent(reward, spec, training, device, agent_settings)
     everything = {"device": str(device), "agent": agent.config, "training": training, "reward": reward}

@@ -8,7 +8,7 @@ from rlopt.agents import get_method
 from rlopt.agents.agent import check_expert
 from rlopt.agents.warm_start import start_from
 from rlopt.config import RunOptions, Selection, TrainingConfig
-from rlopt.envs.spec import EnvSpec, as_spec
+from rlopt.envs.spec import EnvSpec, as_spec, check_env_workers
 from rlopt.experiments.budget import check_whole_episode
 from rlopt.experiments.resuming import (
     recorded_demonstrations,
@@ -83,6 +83,7 @@ def train_method(
     total = training.frames if isinstance(training, TrainingConfig) else config.epochs
     if isinstance(training, TrainingConfig):
         check_whole_episode(spec, total)
+        check_env_workers(spec, training.env_workers)
     seed, num_seeds = training.seed, training.num_seeds
     check_memory(config, training, spec.sizes, device)
     agent = method.agent(config, *spec.sizes, num_seeds=num_seeds, seed=seed, device=device)

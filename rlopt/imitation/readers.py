@@ -103,7 +103,8 @@ def environment_of(data: Demonstrations, given: EnvSpec | None = None) -> EnvSpe
         return env_spec(data.env_id, data.env_kwargs, data.max_episode_steps)
     theirs = base_id(given.env_id) == base_id(data.env_id)
     if theirs and data.env_kwargs and not given.kwargs:
-        source = given.source if inspect.isroutine(given.source) or inspect.isclass(given.source) else given.env_id
+        own = given.torchrl or inspect.isroutine(given.source) or inspect.isclass(given.source)
+        source = given.source if own and not given.env_id.startswith("torchrl:") else given.env_id
         return env_spec(source, data.env_kwargs, given.max_episode_steps)
     return given
 
@@ -146,7 +147,8 @@ def _worded(kwargs: Mapping[str, Any]) -> str:
 
 @lru_cache(maxsize=4)  # several stages of a comparison ask
 def _random_return(spec: EnvSpec) -> float:
-    return float(evaluate(random_policy(spec.action_size), spec).mean())
+    device = "cuda" if spec.torchrl and torch.cuda.is_available() else "cpu"
+    return float(evaluate(random_policy(spec.action_size), spec, device=device).mean())
 
 
 def in_bounds_of(data: Demonstrations, spec: EnvSpec) -> Demonstrations:

@@ -33,7 +33,7 @@ def record_demonstrations(
     evaluator = Evaluator(spec, episodes=episodes, first_reset_seed=DEMONSTRATION_SEED, envs=envs, device=device)
     (recorded,) = evaluator.record(policy)
     evaluator.close()
-    random_returns = evaluate(random_policy(spec.action_size), spec, envs=envs)
+    random_returns = evaluate(random_policy(spec.action_size), spec, envs=envs, device=device)
 
     def column(name: str) -> torch.Tensor:
         return torch.from_numpy(np.concatenate([getattr(episode, name) for episode in recorded]))

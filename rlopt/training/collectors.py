@@ -20,6 +20,7 @@ from rlopt.agents.common import Policy
 from rlopt.envs.running import Running
 from rlopt.envs.spec import EnvSpec, env_seeds
 from rlopt.envs.torch_env import TorchEnv, as_seeds
+from rlopt.envs.torchrl_env import TorchRLEnv
 from rlopt.errors import UserError
 from rlopt.networks import Actor
 
@@ -27,26 +28,29 @@ from rlopt.networks import Actor
 class BehaviorPolicy(TensorDictModuleBase):
     """The sampling policy as TorchRL calls it: `observation [N, O]` -> `action [N, A]`, N = S*E, nothing else.
 
-    It acts on the CPU, where the environments are. It shares an actor of the CPU: what an update changes is what acts. An actor
-    of another device is copied at each `refresh`, so that no step waits for the updates that are under way there.
+    It acts where the environments are, gymnasium's on the CPU. It shares an actor of that device: what an update changes is
+    what acts. An actor of another device is copied at each `refresh`, so that no step waits for the updates that are under way
+    there.
 
     Args:
         actor: of S seeds.
         num_seeds: S.
         seed: of the actions' noise.
+        device: where the environments are.
     """
 
     in_keys = ("observation",)
     out_keys = ("action",)
 
-    def __init__(self, actor: Actor, num_seeds: int, seed: int):
+    def __init__(self, actor: Actor, num_seeds: int, seed: int, device: torch.device | str = "cpu"):
         super().__init__()
+        self.device = torch.device(device)
         self.followed = [*actor.parameters()]
-        self.shared = all(parameter.is_cpu for parameter in self.followed)
-        self.actor = actor if self.shared else deepcopy(actor).cpu()
+        self.shared = all(parameter.is_cpu == (self.device.type == "cpu") for parameter in self.followed)
+        self.actor = actor if self.shared else deepcopy(actor).to(self.device)
         self.policy = Policy(self.actor)
         self.num_seeds = num_seeds
-        self.generator = torch.Generator().manual_seed(seed)
+        self.generator = torch.Generator(self.device).manual_seed(seed)
 
     @torch.no_grad()
     def refresh(self) -> None:
@@ -58,14 +62,20 @@ class BehaviorPolicy(TensorDictModuleBase):
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """The actors that act now and what they draw from, and torch's own stream: the random warm-up is drawn from it."""
         actor = {name: value.clone() for name, value in self.actor.state_dict().items()}
-        return {"actor": actor, "generator": self.generator.get_state(), "random": torch.get_rng_state()}
+        return {"actor": actor, "generator": self.generator.get_state(), "random": self._random().get_state()}
 
     def load_state_dict(self, state: Mapping[str, Any], *args: Any, **kwargs: Any) -> None:
         """Take over what `state_dict` returned."""
         if not self.shared:
             self.actor.load_state_dict(state["actor"])
         self.generator.set_state(state["generator"])
-        torch.set_rng_state(state["random"])
+        self._random().set_state(state["random"])
+
+    def _random(self) -> torch.Generator:
+        """torch's own generator for the device."""
+        if self.device.type == "cpu":
+            return torch.default_generator
+        return torch.cuda.default_generators[self.device.index or 0]
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:  # noqa: D102
         observation = tensordict.get("observation")
@@ -84,8 +94,9 @@ def make_collector(
     env_workers: int = 0,
     workers: int = 1,
     running: Running | None = None,
+    frames: int = 0,
 ) -> Collector:
-    """A collector without an end whose batches are `[S*E, T]`, seed-major, on the CPU.
+    """A collector without an end whose batches are `[S*E, T]`, seed-major, where the policy acts.
 
     Args:
         env: the environment.
@@ -98,11 +109,17 @@ def make_collector(
             numbers (`collect` makes one of the other). 0: this process steps.
         workers: threads that step them in this process, where rlopt has a batch for the task.
         running: episodes to go on with.
+        frames: frames per seed of earlier runs: TorchRL environments cannot be brought back and begin others.
     """
     frames_per_batch = len(seeds) * num_envs * steps_per_batch
     random_batches = math.ceil(len(seeds) * random_frames / frames_per_batch)  # the collector wants whole ones
+    made: EnvBase
+    if env.torchrl:
+        made = TorchRLEnv(env, seeds, num_envs, policy.device, frames)
+    else:
+        made = _make_torch_env(env, env_seeds(seeds, num_envs), env_workers, workers, running)
     return Collector(
-        _make_torch_env(env, env_seeds(seeds, num_envs), env_workers, workers, running),
+        made,
         policy,
         frames_per_batch=frames_per_batch,
         total_frames=-1,
@@ -111,11 +128,15 @@ def make_collector(
         track_traj_ids=False,
         use_buffers=False,
         auto_register_policy_transforms=False,
+        no_cuda_sync=policy.device.type == "cuda",  # environment, policy and storage share a stream
     )
 
 
 def collect(collector: Collector) -> TensorDictBase:
     """The next batch as `[S*E, T]`, whatever the number of processes. Raises UserError if one of them has ended."""
+    env = collector.env
+    if isinstance(env, TorchRLEnv) and env.interrupted:
+        collector.reset()
     try:
         rollout = collector.next()
     except (RuntimeError, EOFError, OSError) as error:
@@ -125,6 +146,8 @@ def collect(collector: Collector) -> TensorDictBase:
         raise UserError(
             f"A process that steps environments has ended ({reason}); if it gave a reason, that stands above."
         ) from error
+    if isinstance(env, TorchRLEnv):
+        env.check_finite(rollout)
     return rollout.flatten(0, 1) if rollout.ndim == 3 else rollout
 
 

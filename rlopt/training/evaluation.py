@@ -90,8 +90,15 @@ class Evaluator:
         self.num_seeds, self.episodes, self.first_reset_seed = num_seeds, episodes, first_reset_seed
         self.device = torch.device(device)
         self.envs_per_seed = min(envs or episodes, episodes)
-        seeds = [0] * (num_seeds * self.envs_per_seed)  # seed-major; every episode is given its own
-        self.copies = make_copies(self.spec, seeds, threads=workers or available_workers())
+        self.copies: Any
+        if self.spec.torchrl:
+            from rlopt.envs.torchrl_copies import TorchRLCopies
+
+            self.copies = TorchRLCopies(self.spec, num_seeds, self.envs_per_seed, self.device)
+            self.envs_per_seed = self.copies.envs_per_seed
+        else:
+            seeds = [0] * (num_seeds * self.envs_per_seed)  # seed-major; every episode is given its own
+            self.copies = make_copies(self.spec, seeds, threads=workers or available_workers())
         self.reports_success = False
         """Whether an `info` had a success in it; from then on, an episode without one is none."""
 
@@ -144,15 +151,23 @@ class Evaluator:
 
     def _play(self, policy: ObservationToAction) -> Iterator[_Step]:
         """The episodes of all seeds, as many at once as there are environments for."""
-        seeds = np.arange(self.num_seeds)[:, None]
+        if self.spec.torchrl and self.copies.takes_turns:
+            for seed in range(self.num_seeds):
+                yield from self._play_seeds(select_policy(policy, seed, self.num_seeds), np.array([[seed]]))
+        else:
+            yield from self._play_seeds(policy, np.arange(self.num_seeds)[:, None])
+
+    def _play_seeds(self, policy: ObservationToAction, seeds: np.ndarray) -> Iterator[_Step]:
+        """The episodes of the seeds with these numbers `[s, 1]`, whose policies `policy` has."""
         for first in range(0, self.episodes, self.envs_per_seed):
             number = np.arange(first, min(first + self.envs_per_seed, self.episodes))
-            copies = (seeds * self.envs_per_seed + number - first).flatten()
-            resets = [self.first_reset_seed + int(j) for j in np.tile(number, self.num_seeds)]
-            yield from self._play_at_once(policy, copies, resets, (seeds * self.episodes + number).flatten())
+            copies = ((seeds - seeds[0]) * self.envs_per_seed + number - first).flatten()
+            resets = [self.first_reset_seed + int(j) for j in np.tile(number, len(seeds))]
+            episodes = (seeds * self.episodes + number).flatten()
+            yield from self._play_at_once(policy, copies, resets, episodes, len(seeds))
 
     def _play_at_once(
-        self, policy: ObservationToAction, numbers: np.ndarray, resets: list[int], episodes: np.ndarray
+        self, policy: ObservationToAction, numbers: np.ndarray, resets: list[int], episodes: np.ndarray, num_seeds: int
     ) -> Iterator[_Step]:
         """Step every unfinished episode, until none is left. Raises UserError if one goes on for ever, or fails."""
         copies = self.copies
@@ -160,7 +175,7 @@ class Evaluator:
         running = np.arange(len(numbers))
         for _ in range(LONGEST_EPISODE):
             observation = copies.observation[numbers]
-            stacked = torch.from_numpy(observation).to(self.device).view(self.num_seeds, -1, observation.shape[1])
+            stacked = torch.from_numpy(observation).to(self.device).view(num_seeds, -1, observation.shape[1])
             action = policy(stacked).flatten(0, 1).cpu().numpy()  # finished episodes get one, too, and do not use it
             stepped = numbers[running]
             copies.step_some(stepped, action[running])

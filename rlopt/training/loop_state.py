@@ -17,10 +17,11 @@ class LoopState:
     Args:
         behavior: the policy that collects.
         num_envs: S*E.
+        come_back: whether the environments can be brought back to where they were.
     """
 
-    def __init__(self, behavior: BehaviorPolicy, num_envs: int):
-        self.behavior = behavior
+    def __init__(self, behavior: BehaviorPolicy, num_envs: int, come_back: bool = True):
+        self.behavior, self.come_back = behavior, come_back
         self.running = RunningEpisodes(num_envs)
         self.updates_due = 0.0
         self.before: dict[str, Any] = {}
@@ -29,7 +30,8 @@ class LoopState:
     def collect(self, collector: Collector) -> TensorDictBase:
         """The next batch `[S*E, T]`. Raises UserError if an environment fails, or a process that steps some has ended."""
         rollout = collect(collector)
-        self.running.extend(rollout)
+        if self.come_back:
+            self.running.extend(rollout)
         return rollout
 
     def updates(self, config: TrainingConfig, frames: int) -> int:

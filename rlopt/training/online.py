@@ -1,5 +1,6 @@
 """The online loop: environment -> collector -> replay buffer -> update -> policy."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import torch
 from rlopt.agents.agent import Agent, ExpertSource, check_expert
 from rlopt.config import TrainingConfig
 from rlopt.cores import available_workers
-from rlopt.envs.spec import EnvSpec, as_spec
+from rlopt.envs.spec import EnvSpec, as_spec, check_env_workers
 from rlopt.errors import UserError
 from rlopt.logs.run_log import RunLog
 from rlopt.training.collectors import BehaviorPolicy, make_collector
@@ -38,7 +39,7 @@ def train_online(
 
     Args:
         agent: of `config.num_seeds` seeds.
-        env: a gymnasium id or a spec.
+        env: a gymnasium id, a spec, or what else `as_spec` takes.
         config: the loop's settings.
         expert: the demonstrations, for an agent that needs them; by default those of its `set_expert_buffer`.
         evaluator: plays the evaluations; by default one of `config.eval_episodes` episodes per seed.
@@ -52,6 +53,7 @@ def train_online(
         NotFiniteError: a loss became NaN or infinite; the last good checkpoint is kept.
     """
     spec = as_spec(env)
+    check_env_workers(spec, config.env_workers)
     expert = _fit_to_expert(agent, expert)
     replay = SeedReplayBuffer(
         min(config.buffer_size, config.frames + config.frames_per_batch),
@@ -71,8 +73,8 @@ def train_online(
             device=agent.device,
             workers=config.workers,
         )
-    behavior = BehaviorPolicy(agent.actor, agent.num_seeds, config.seed)
-    loop = LoopState(behavior, agent.num_seeds * config.num_envs)
+    behavior = BehaviorPolicy(agent.actor, agent.num_seeds, config.seed, agent.device if spec.torchrl else "cpu")
+    loop = LoopState(behavior, agent.num_seeds * config.num_envs, come_back=not spec.torchrl)
     parts: dict[str, Any] = {"loop": loop}
     if file := checkpoint or resume:
         parts["replay"] = ReplayFiles(replay, file.with_name("replay"))
@@ -108,7 +110,13 @@ def train_online(
         env_workers=config.env_workers,
         workers=workers,
         running=loop.running.state(),
+        frames=frames,
     )
+    if spec.torchrl and resume is not None:
+        logging.getLogger("rlopt").warning(
+            f"The environments of {spec.env_id} do not come back to where they were: they begin new episodes, and the run is "
+            "not the one that it would have been."
+        )
     if resume is None:
         loop.finish_batch()  # making a collector asks the policy for an action
     else:

@@ -64,17 +64,18 @@ class SeedReplayBuffer:
         self.used: deque[tuple[int, int]] = deque()
         """Elements with a row of `finals`, oldest first."""
         self.latest: Tensor | None = None
-        """Next observations of the newest step `[S*E, O]`, seed-major, on the CPU."""
+        """Next observations of the newest step `[S*E, O]`, seed-major, where they were collected."""
 
     def __len__(self) -> int:
         return min(self.count, self.capacity)
 
     def extend(self, rollout: TensorDictBase) -> None:
-        """Store a collector batch `[S*E, T]`, seed-major, on the CPU: E*T elements, at most the capacity."""
+        """Store a collector batch `[S*E, T]`, seed-major: E*T elements, at most the capacity."""
         data = Transition.from_tensordict(rollout)
         reward, terminated = data.reward.unsqueeze(-1), data.terminated.unsqueeze(-1)
         rows = torch.cat([data.observation, data.action, reward, terminated], dim=-1)  # [S*E, T, F]
         if self.latest is not None:
+            self.latest = self.latest.to(data.observation.device)  # a stored one is on the CPU
             ended = (self.latest != data.observation[:, 0]).any(-1).view(self.num_seeds, -1)  # [S, E]
             seed, env = ended.nonzero(as_tuple=True)
             self._set_finals(self.count - self.num_envs + env, seed, self.latest[seed * self.num_envs + env])
@@ -140,8 +141,8 @@ class SeedReplayBuffer:
             self.finals = torch.cat([self.finals, self.finals.new_zeros(more, self.observation_size)])
             self.free.extend(range(old, old + more))
         rows = [self.free.pop() for _ in range(len(element))]
-        order = element.argsort(stable=True).tolist()
-        self.used.extend((int(element[i]), rows[i]) for i in order)
+        numbers = element.tolist()  # at once: each number of a GPU's by itself would be waited for
+        self.used.extend(sorted(zip(numbers, rows, strict=True), key=lambda pair: pair[0]))
         index = torch.tensor(rows, device=self.device)
         self.finals[index] = observation.to(self.device)
         self.final_of[(element % self.places).to(self.device), seed.to(self.device)] = index.int()

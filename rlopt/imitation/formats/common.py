@@ -59,6 +59,8 @@ def dict_names(spec: EnvSpec) -> list[str] | None:
     """The names of an environment's Dict observations in the order of its space, which is that of `spec`; None: no Dict."""
     from gymnasium.spaces import Dict
 
+    if spec.torchrl:
+        return None
     env = spec.make()
     try:
         layer: Any = env
