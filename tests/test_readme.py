@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from rlopt.envs import env_spec
-from rlopt.envs.torchrl_env import TorchRLEnv
+from rlopt.envs.torchrl.env import TorchRLEnv
 from rlopt.imitation import Demonstrations, load_demonstrations, save_demonstrations
 from rlopt.presets import PRESETS
 

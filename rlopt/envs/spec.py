@@ -179,7 +179,7 @@ def env_spec(
 
     Args:
         source: a gymnasium id (`module:Id-v0` imports the module first), gymnasium's spec, an environment that has one, or a
-            function or class that makes an environment; or a TorchRL environment (`rlopt.envs.torchrl_spec`).
+            function or class that makes an environment; or a TorchRL environment (`rlopt.envs.torchrl.spec`).
         kwargs: keyword arguments of its constructor.
         max_episode_steps: a time limit in place of its own.
         device: "cpu": a TorchRL environment is looked at there; else on CUDA where there is one.
@@ -188,15 +188,15 @@ def env_spec(
     from gymnasium.spaces import Box
 
     if _may_be_torchrl(source):
-        from rlopt.envs.torchrl_source import is_torchrl
-        from rlopt.envs.torchrl_spec import torchrl_spec
+        from rlopt.envs.torchrl.source import is_torchrl
+        from rlopt.envs.torchrl.spec import torchrl_spec
 
         if is_torchrl(source):
             return torchrl_spec(source, kwargs, max_episode_steps, device)
     env = make_env(source, kwargs, max_episode_steps)
     if not isinstance(env, gym.Env):
-        from rlopt.envs.torchrl_source import remember
-        from rlopt.envs.torchrl_spec import torchrl_spec
+        from rlopt.envs.torchrl.source import remember
+        from rlopt.envs.torchrl.spec import torchrl_spec
 
         remember(source, kwargs or {}, env)
         return torchrl_spec(source, kwargs, max_episode_steps, device)

@@ -26,7 +26,7 @@ def check_whole_episode(spec: EnvSpec, frames: int, flag: str = "--frames") -> N
 def _has_safety_cap(spec: EnvSpec, frames: int) -> bool:
     """Whether a random episode ends within `frames`; a warning, once, says that the time limit will not be reached."""
     if spec.torchrl:
-        from rlopt.envs.torchrl_copies import ends_by_itself as torchrl_ends
+        from rlopt.envs.torchrl.copies import ends_by_itself as torchrl_ends
 
         ends = torchrl_ends(spec, frames)
     else:

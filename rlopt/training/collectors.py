@@ -20,7 +20,7 @@ from rlopt.agents.common import Policy
 from rlopt.envs.running import Running
 from rlopt.envs.spec import EnvSpec, env_seeds
 from rlopt.envs.torch_env import TorchEnv, as_seeds
-from rlopt.envs.torchrl_env import TorchRLEnv
+from rlopt.envs.torchrl.env import TorchRLEnv
 from rlopt.errors import UserError
 from rlopt.networks import Actor
 

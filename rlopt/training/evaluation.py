@@ -92,7 +92,7 @@ class Evaluator:
         self.envs_per_seed = min(envs or episodes, episodes)
         self.copies: Any
         if self.spec.torchrl:
-            from rlopt.envs.torchrl_copies import TorchRLCopies
+            from rlopt.envs.torchrl.copies import TorchRLCopies
 
             self.copies = TorchRLCopies(self.spec, num_seeds, self.envs_per_seed, self.device)
             self.envs_per_seed = self.copies.envs_per_seed

@@ -11,7 +11,7 @@ from rlopt.agents import SAC
 from rlopt.config import SACConfig
 from rlopt.envs import env_seeds, env_spec
 from rlopt.envs.running import episode_seed
-from rlopt.envs.torchrl_env import TorchRLEnv
+from rlopt.envs.torchrl.env import TorchRLEnv
 from rlopt.training import train_online
 
 from ..training.shared import TINY, settings

@@ -8,7 +8,7 @@ from torchrl.envs import StepCounter, TransformedEnv
 from torchrl.envs.utils import check_env_specs
 
 from rlopt.envs import as_seeds, env_spec
-from rlopt.envs.torchrl_env import TorchRLEnv
+from rlopt.envs.torchrl.env import TorchRLEnv
 from rlopt.errors import UserError
 
 from . import torchrl_tasks

@@ -9,7 +9,7 @@ from torchrl.data import Bounded, Composite, OneHot, Unbounded
 from torchrl.envs import TransformedEnv, VecGymEnvTransform
 
 from rlopt.envs import env_spec
-from rlopt.envs.torchrl_env import TorchRLEnv
+from rlopt.envs.torchrl.env import TorchRLEnv
 from rlopt.errors import UserError
 from rlopt.imitation import Demonstrations
 from rlopt.imitation.readers import environment_of

@@ -7,7 +7,7 @@ import torch
 from rlopt.agents import SAC
 from rlopt.config import SACConfig
 from rlopt.envs import env_spec
-from rlopt.envs.torchrl_env import TorchRLEnv
+from rlopt.envs.torchrl.env import TorchRLEnv
 from rlopt.errors import UserError
 from rlopt.imitation.recording import record_demonstrations
 from rlopt.training import train_online

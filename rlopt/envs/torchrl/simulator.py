@@ -9,9 +9,9 @@ from torch import Tensor
 from torchrl.envs import EnvBase
 
 from rlopt.envs.spec import EnvSpec
-from rlopt.envs.streams import Stream
-from rlopt.envs.torchrl_source import copies, first_reset, make
-from rlopt.envs.torchrl_spec import keys_of
+from rlopt.envs.torchrl.source import copies, first_reset, make
+from rlopt.envs.torchrl.spec import keys_of
+from rlopt.envs.torchrl.streams import Stream
 from rlopt.envs.versions import one_line
 from rlopt.errors import UserError
 

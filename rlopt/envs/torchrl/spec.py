@@ -15,8 +15,8 @@ from torchrl.envs import EnvBase, StepCounter, TransformedEnv
 
 from rlopt.envs.checks import LARGEST_WIDTH
 from rlopt.envs.spec import EnvSpec
-from rlopt.envs.streams import Stream
-from rlopt.envs.torchrl_source import base_of, copies, default_device, find, first_reset, make, name_of
+from rlopt.envs.torchrl.source import base_of, copies, default_device, find, first_reset, make, name_of
+from rlopt.envs.torchrl.streams import Stream
 from rlopt.envs.versions import one_line
 from rlopt.errors import UserError
 

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torchrl.envs import EnvBase
 
-from rlopt.envs.simulator import SUCCESS, Simulator, joined
 from rlopt.envs.spec import EnvSpec
-from rlopt.envs.torchrl_source import default_device
+from rlopt.envs.torchrl.simulator import SUCCESS, Simulator, joined
+from rlopt.envs.torchrl.source import default_device
 from rlopt.errors import UserError
 
 

@@ -15,8 +15,8 @@ from torchrl.data.tensor_specs import Binary
 from torchrl.envs import EnvBase
 
 from rlopt.envs.running import episode_seed
-from rlopt.envs.simulator import Simulator, joined
 from rlopt.envs.spec import EnvSpec, env_seeds
+from rlopt.envs.torchrl.simulator import Simulator, joined
 from rlopt.errors import UserError
 
 
