@@ -70,6 +70,9 @@ napoleon_numpy_docstring = False
 # ---------------------------------------------------------------------------------------------------------------- looks
 
 html_theme = "furo"
+html_static_path = ["site.css"]
+html_css_files = ["site.css"]
+highlight_language = "none"  # of blocks that name no language: tables, drawings
 html_title = "rlopt"
 html_copy_source = False
 html_show_sphinx = False
@@ -115,7 +118,8 @@ def _line_as_rst(line):
         if i % 2 == 0:
             parts[i] = part if line.startswith("  ") and len(parts) == 1 else re.sub(r"([|*\\]|_(?!\w))", r"\\\1", part)
         elif re.fullmatch(r"[A-Za-z][\w.]*", part):
-            parts[i] = f":py:obj:`{part}`"
+            anywhere = "." if part[0].isupper() else ""  # classes and tables are found by their last name
+            parts[i] = f":py:obj:`{anywhere}{part}`"
         else:
             parts[i] = f"``{part}``"
     return "".join(parts)
