@@ -5,6 +5,7 @@ The source folder is the repository. So every page lies where a code host shows 
 
 import re
 from pathlib import Path
+from textwrap import indent
 
 ROOT = Path(__file__).parents[1]
 
@@ -94,21 +95,29 @@ def write_index(app, exception):
 
 
 def as_rst(app, what, name, obj, options, lines):
-    """Docstrings as they are written here: single backticks hold code, indented paragraphs hold equations."""
-    lines[:] = [_line_as_rst(line) for line in _with_literal_blocks(lines)]
+    """Docstrings as they are written here: single backticks hold code, indented paragraphs and lone formulas are equations."""
+    paragraphs = "\n".join(lines).rstrip().split("\n\n")
+    text = "\n\n".join(_with_equations_marked(paragraphs))
+    lines[:] = [*map(_line_as_rst, text.splitlines()), ""]
+    if what in ("attribute", "data", "property"):
+        lines.insert(0, "\\")  # a line without a colon: napoleon takes "x: y" for a type and what it is of
 
 
-def _with_literal_blocks(lines):
-    """Mark indented paragraphs behind an empty line as literal, those of "Args:" and the like excepted."""
-    marked, section, inside = [], False, False
-    for before, line in zip(["", *lines], lines, strict=False):
-        if line and not line.startswith(" "):
-            section, inside = bool(re.fullmatch(r"[A-Z]\w+:", line)), False
-        elif line and not before and not section and not inside:
-            inside = True
-            marked += ["::", ""]
-        marked.append(line)
-    return marked
+def plain_defaults(app, what, name, obj, options, signature, returns):
+    """A field's default that a function makes, which is no Python as it is printed, as dots."""
+    return (signature.replace("<factory>", "...") if signature else signature, returns)
+
+
+def _with_equations_marked(paragraphs):
+    """Mark equations as literal. Those at the end of a docstring are no more indented than it is (`inspect.cleandoc`)."""
+    section = False
+    for number, paragraph in enumerate(paragraphs):
+        if not paragraph.startswith(" "):
+            section = bool(re.match(r"[A-Z]\w+:\n", paragraph))  # "Args:" and the like
+        formula = " = " in paragraph and not paragraph.endswith(".") and "`" not in paragraph
+        if not section and number and (paragraph.startswith(" ") or formula):
+            paragraph = "::\n\n" + indent(paragraph, "" if paragraph.startswith(" ") else "    ")
+        yield paragraph
 
 
 def _line_as_rst(line):
@@ -129,4 +138,5 @@ def setup(app):
     """Connect the functions above."""
     app.connect("source-read", add_navigation)
     app.connect("build-finished", write_index)
+    app.connect("autodoc-process-signature", plain_defaults)
     app.connect("autodoc-process-docstring", as_rst, priority=400)  # before "Args:" and the like are read

@@ -9,9 +9,10 @@ import pytest
 from .shared import CONF, ROOT
 
 
-def as_rst(text):
+def as_rst(text, what="function"):
     lines = text.splitlines()
-    CONF["as_rst"](None, "function", "rlopt.f", None, {}, lines)
+    CONF["as_rst"](None, what, "rlopt.f", None, {}, lines)
+    assert lines.pop() == ""
     return "\n".join(lines)
 
 
@@ -32,6 +33,20 @@ def test_an_indented_paragraph_is_an_equation_and_sections_are_left_to_napoleon(
         "Text.\n\nArgs:\n    x: a\n\n        deep.\n\nRaises:\n    E: it.",
     )
     assert as_rst(f"{before}\n{equation}\n{after}") == f"{before}\n::\n\n{equation}\n{after}"
+
+
+def test_an_equation_at_the_end_is_one_without_being_indented():
+    assert as_rst("Loss.\n\nL = |x|\n  + r_") == "Loss.\n\n::\n\n    L = |x|\n      + r_"
+    assert as_rst("Loss.\n\nIt is L = x.") == "Loss.\n\nIt is L = x."
+
+
+def test_a_field_with_a_colon_has_no_type_in_its_text():
+    assert as_rst("mean return; None: not recorded", "attribute") == "\\\nmean return; None: not recorded"
+
+
+def test_a_default_that_a_function_makes_is_shown_as_dots():
+    assert CONF["plain_defaults"](None, "class", "C", None, {}, "(x: dict = <factory>)", "") == ("(x: dict = ...)", "")
+    assert CONF["plain_defaults"](None, "class", "C", None, {}, None, None) == (None, None)
 
 
 def test_the_navigation_names_only_pages_that_are_there(monkeypatch):
