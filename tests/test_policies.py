@@ -8,33 +8,15 @@ import pytest
 import torch
 
 import rlopt
-from rlopt.agents import BC, IPMD, SAC
 from rlopt.agents.saving import save_agent
-from rlopt.config import BCConfig, IPMDConfig, SACConfig
 from rlopt.envs import env_spec
 from rlopt.errors import UserError
 from rlopt.experiments.run import save_models
 from rlopt.training.evaluation import EVALUATION_SEED, evaluate
 
-SMALL = {"hidden_sizes": (8, 8)}
-CLASSES = {"sac": (SAC, SACConfig), "ipmd": (IPMD, IPMDConfig), "bc": (BC, BCConfig)}
-LOW, HIGH = np.array([-1.0, 0.0], np.float32), np.array([3.0, 10.0], np.float32)
-BOUNDS = {"action_low": torch.tensor(LOW), "action_high": torch.tensor(HIGH)}
-SEEDS = [42, 43, 44]
+from .policy_files import CLASSES, HIGH, LOW, SEEDS, build, pendulum, save
+
 FIXTURES = Path(__file__).parent / "fixtures" / "version_2"
-
-
-def build(kind="sac", observation_size=3, action_size=2, num_seeds=3, **settings):
-    """An agent with random weights, and observations of the size of 10 scaled where it scales them."""
-    agent_class, config = CLASSES[kind]
-    agent = agent_class(config(**SMALL, **settings), observation_size, action_size, num_seeds=num_seeds, seed=1)
-    agent.fit_standardizers(torch.full((observation_size,), 2.0), torch.full((observation_size,), 10.0))
-    return agent
-
-
-def save(path, agent, env_id="nowhere:Unknown-v0", seeds=SEEDS, **extra):
-    save_agent(path, agent, env_id, seeds, **{**BOUNDS, **extra})
-    return path
 
 
 @pytest.fixture
@@ -133,11 +115,6 @@ def test_stable_baselines3_evaluates_it(tmp_path):
     returns, lengths = evaluate_policy(policy, make_vec_env("Pendulum-v1", 2), 4, return_episode_rewards=True)
     assert lengths == [200] * 4
     assert all(-2000 < value < -1 for value in returns)
-
-
-def pendulum(folder):
-    torque = {"action_low": torch.tensor([-2.0]), "action_high": torch.tensor([2.0])}
-    return save(folder / "pendulum.pt", build(action_size=1), "Pendulum-v1", max_episode_steps=200, **torque)
 
 
 def test_it_gets_the_return_of_the_evaluation(tmp_path):
