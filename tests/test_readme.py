@@ -18,7 +18,7 @@ from rlopt.imitation import Demonstrations, load_demonstrations, save_demonstrat
 from rlopt.presets import PRESETS
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ("README.md", "RESULTS.md", "docs/design-notes.md", "docs/environments.md")
+DOCUMENTS = ("README.md", "RESULTS.md", "docs/design-notes.md", "docs/environments.md", "docs/use-a-policy.md")
 TEXT = "\n".join((ROOT / name).read_text(encoding="utf-8") for name in DOCUMENTS)
 PROSE = re.sub(r"^```.*?^```$", "", TEXT, flags=re.M | re.S)
 

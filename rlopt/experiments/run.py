@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from rlopt.agents.agent import Agent, ExpertSource
 from rlopt.agents.methods import Method
@@ -139,6 +140,7 @@ def environment(spec: EnvSpec) -> dict[str, Any]:
 def save_models(agent: Agent, method: Method, log: RunLog, spec: EnvSpec, seeds: list[int], **extra: Any) -> Path:
     """The trained agent in its run folder or, where the method says so, one file for each seed beside the run folders."""
     extra |= {name: value for name, value in environment(spec).items() if name != "env"}
+    extra |= {"action_low": torch.tensor(spec.action_low), "action_high": torch.tensor(spec.action_high)}
     if "{seed}" not in method.model_file:
         path = log.directory / method.model_file
         save_agent(path, agent, spec.env_id, seeds, **extra)
