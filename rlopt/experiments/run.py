@@ -185,6 +185,7 @@ def training_run(
             total=total,
             unit=method.unit,
             wandb=wandb if options.wandb else None,
+            tensorboard=options.tensorboard,
             resume_at=resume_at,
             show_progress=options.show_progress,
         ) as log:
