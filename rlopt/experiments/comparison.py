@@ -25,6 +25,7 @@ from rlopt.logs.files import check_writable, tell_how_to_go_on
 from rlopt.logs.lock import only_process_in
 from rlopt.logs.run_folder import timestamp, to_json
 from rlopt.report.results import FILES, comparison_results, write_comparison
+from rlopt.report.wandb_results import share_results
 from rlopt.states import check_list
 from rlopt.training import History
 from rlopt.training.compile_ahead import Later, compiled_ahead
@@ -163,6 +164,7 @@ def compare_methods(
             config={**common, "stages": to_json(configs)},
         )
         write_comparison(results, stages, directory)
+        share_results(results, directory, options, resume)  # last: it takes all that is in the folder
     return results
 
 

@@ -4,7 +4,7 @@ All seeds share one row per evaluation (columns such as `return_seed42`); LOGGIN
 """
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Self
@@ -16,7 +16,7 @@ from rlopt.logs.csv_sink import CsvSink
 from rlopt.logs.files import append_text, check_in_place, check_writable, close_appended, open_to_append
 from rlopt.logs.progress import ProgressDisplay
 from rlopt.logs.run_folder import write_config
-from rlopt.logs.sink import Sink
+from rlopt.logs.sink import FileSink, Sink
 from rlopt.logs.tensorboard_sink import TensorBoardSink
 from rlopt.logs.wandb_sink import WandbOptions, WandbSink
 
@@ -104,6 +104,12 @@ class RunLog:
     def add_columns(self, names: Iterable[str]) -> None:
         """Lets rows from now on have these columns, too; earlier rows of `metrics.csv` get nan in them."""
         self._csv.add_columns(names)
+
+    def keep(self, name: str, kind: str, files: Sequence[Path]) -> None:
+        """Hands files that are written to the sinks that keep some; `kind` says what they are: "model"."""
+        for sink in self.sinks:
+            if isinstance(sink, FileSink):
+                sink.keep(name, kind, files)
 
     def close(self, failed: bool = False) -> None:
         """Ends the progress, the sinks and the files; a second call does nothing.

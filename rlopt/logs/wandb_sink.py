@@ -3,8 +3,9 @@
 import inspect
 import io
 import os
+import re
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,8 @@ class WandbSink:
         if self._run is None:
             return
         info(where)
-        if not self._run.resumed:  # an offline run cannot be, nor one that W&B never received
+        # an offline run cannot be resumed, nor one that W&B never received
+        if not self._run.resumed and (directory / "metrics.csv").is_file():
             with self._guard("stopped logging", "metrics.csv goes on"):
                 for row in earlier_rows(directory):
                     self.log(row)
@@ -60,6 +62,26 @@ class WandbSink:
         if self._run is not None:
             with self._guard("stopped logging", "metrics.csv goes on"):
                 self._run.log(by_seed(row), step=step_of(row))
+
+    def keep(self, name: str, kind: str, files: Sequence[Path]) -> None:
+        """Sends files as an artifact of this name and type, from where they are: no copy of them is made here."""
+        if self._run is not None:
+            with self._guard("stopped logging", f"the {kind} is in {files[0].parent}"):
+                import wandb
+
+                # W&B takes letters, digits, dots, dashes and underscores
+                artifact = wandb.Artifact(re.sub(r"[^\w.-]", "-", name, flags=re.ASCII)[:128], type=kind)
+                for file in files:
+                    artifact.add_file(str(file), policy="immutable", skip_cache=True)
+                self._run.log_artifact(artifact)
+
+    def show(self, what: Callable[[Any], Mapping[str, Any]]) -> None:
+        """Sends numbers, pictures, tables and clips, which `what` makes with the module wandb."""
+        if self._run is not None:
+            with self._guard("stopped logging", "the files are on disk"):
+                import wandb
+
+                self._run.log(dict(what(wandb)))
 
     def close(self, failed: bool) -> None:
         """Ends the run as failed or finished; waits at most `FINISH_SECONDS` for the upload."""
