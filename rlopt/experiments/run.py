@@ -38,9 +38,11 @@ class StageResult:
     """What a stage leaves behind."""
 
     agent: Agent
+    """As it was at the end of the training."""
     returns: np.ndarray
     """True returns `[S, episodes]` of the last evaluation."""
     history: History
+    """Evaluations and losses of the training."""
     directory: Path
     """The run's log folder."""
     demonstrations: Path | None = None

@@ -26,12 +26,12 @@ _unreachable: dict[str, str] = {}
 class WandbOptions:
     """Where a run goes on Weights & Biases."""
 
-    project: str  # for example RLOpt-IPMD
-    entity: str | None = None  # user or team; None: the environment variable WANDB_ENTITY, else fywu
-    group: str | None = None  # runs that belong together; the seeds of one run are together already
-    name: str | None = None  # the run's display name; None: W&B makes one up
-    mode: str | None = None  # online, offline or disabled; None: the environment variable WANDB_MODE, else online
-    run_id: str | None = None  # None: a new one, kept in the run folder, so that a resumed run continues it
+    project: str  #: for example RLOpt-IPMD
+    entity: str | None = None  #: user or team; None: the environment variable WANDB_ENTITY, else fywu
+    group: str | None = None  #: runs that belong together; the seeds of one run are together already
+    name: str | None = None  #: the run's display name; None: W&B makes one up
+    mode: str | None = None  #: online, offline or disabled; None: the environment variable WANDB_MODE, else online
+    run_id: str | None = None  #: None: a new one, kept in the run folder, so that a resumed run continues it
 
 
 class WandbSink:
