@@ -24,7 +24,6 @@ NAVIGATION = {
         "docs/use-a-policy",
         "docs/resume",
         "WANDB_INTEGRATION",
-        "docs/tensorboard",
         "docs/notebook",
         "docs/environments",
         "docs/torchrl-environments",
@@ -34,6 +33,7 @@ NAVIGATION = {
     "Reference": [
         "LOGGING_STRUCTURE",
         "docs/reference/imitation",
+        "docs/reference/policies",
         "docs/reference/agents",
         "docs/reference/config",
         "docs/reference/training",
@@ -56,7 +56,7 @@ exclude_patterns = [".*", "build", "expert_data", "findings", "logs", "rlopt", "
 myst_heading_anchors = 4  # sections are linked to as on a code host
 nitpicky = True
 # Names of other packages; code in docstrings, which is a link only where there is a target; a type variable
-nitpick_ignore_regex = [("py:.*", r"(?!rlopt\.).*"), ("py:obj", ".*"), ("py:class", r"rlopt\.config\.ConfigType")]
+nitpick_ignore_regex = [("py:.*", r"(?!rlopt\.).*"), ("py:obj", ".*"), ("py:class", r"rlopt\.\w+\.ConfigType")]
 
 # ------------------------------------------------------------------------------------------------------------- the API
 
