@@ -3,7 +3,10 @@
 The source folder is the repository. So every page lies where a code host shows it, and the same relative links work in both.
 """
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from textwrap import indent
 
@@ -31,6 +34,7 @@ NAVIGATION = {
         "docs/scale",
     ],
     "Reference": [
+        "docs/reference/commands",
         "LOGGING_STRUCTURE",
         "docs/reference/imitation",
         "docs/reference/policies",
@@ -87,6 +91,16 @@ def add_navigation(app, docname, source):
             source[0] += "\n".join(["\n```{toctree}", ":hidden:", f":caption: {caption}", "", *there, "```\n"])
 
 
+def add_help(app, docname, source):
+    """Put what the scripts say with `--help` on the page of commands."""
+    if docname == "docs/reference/commands":
+        environment = {**os.environ, "COLUMNS": "86", "PYTHONPATH": str(ROOT)}
+        for script in sorted((ROOT / "scripts").glob("*.py")):
+            command = [sys.executable, str(script), "--help"]
+            shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+            source[0] += f"\n## {script.name}\n\n```\n{shown}```\n"
+
+
 def write_index(app, exception):
     """Lead the site's address to the front page."""
     if exception is None:
@@ -137,6 +151,7 @@ def _line_as_rst(line):
 def setup(app):
     """Connect the functions above."""
     app.connect("source-read", add_navigation)
+    app.connect("source-read", add_help)
     app.connect("build-finished", write_index)
     app.connect("autodoc-process-signature", plain_defaults)
     app.connect("autodoc-process-docstring", as_rst, priority=400)  # before "Args:" and the like are read

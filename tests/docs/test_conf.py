@@ -59,6 +59,17 @@ def test_the_navigation_names_only_pages_that_are_there(monkeypatch):
     assert other == ["# Results\n"]
 
 
+def test_the_page_of_commands_shows_what_help_prints(tmp_path, monkeypatch):
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts" / "step.py").write_text("import argparse; argparse.ArgumentParser().parse_args()")
+    monkeypatch.setitem(CONF["add_help"].__globals__, "ROOT", tmp_path)
+    CONF["add_help"](None, "docs/settings", other := ["# Settings\n"])
+    assert other == ["# Settings\n"]
+    CONF["add_help"](None, "docs/reference/commands", source := ["# Commands\n"])
+    assert source[0].startswith("# Commands\n\n## step.py\n\n```\nusage: step.py [-h]\n")
+    assert source[0].endswith("exit\n```\n")
+
+
 def test_the_site_begins_at_the_readme(tmp_path):
     CONF["write_index"](SimpleNamespace(outdir=tmp_path), None)
     assert "url=README.html" in (tmp_path / "index.html").read_text()
