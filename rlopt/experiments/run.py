@@ -137,7 +137,10 @@ def environment(spec: EnvSpec) -> dict[str, Any]:
 
 
 def save_models(agent: Agent, method: Method, log: RunLog, spec: EnvSpec, seeds: list[int], **extra: Any) -> Path:
-    """The trained agent in its run folder or, where the method says so, one file for each seed beside the run folders."""
+    """The trained agent in its run folder; where the method says so, one file for each seed there and beside the run folders.
+
+    Those beside are of the latest run: of two runs with the same seeds, one overwrites the other's.
+    """
     extra |= {name: value for name, value in environment(spec).items() if name != "env"}
     if "{seed}" not in method.model_file:
         path = log.directory / method.model_file
@@ -148,7 +151,8 @@ def save_models(agent: Agent, method: Method, log: RunLog, spec: EnvSpec, seeds:
         for index, seed in enumerate(seeds):
             single = method.agent(agent.config, *spec.sizes, device=agent.device)
             single.load_state_dict(take_seed(agent.state_dict(), index, len(seeds)))
-            save_agent(folder / method.model_file.format(seed=seed), single, spec.env_id, [seed], **extra)
+            for place in (log.directory, folder):
+                save_agent(place / method.model_file.format(seed=seed), single, spec.env_id, [seed], **extra)
     return folder / method.model_file.format(seed="*")
 
 
