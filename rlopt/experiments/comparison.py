@@ -17,6 +17,7 @@ from rlopt.experiments.run import Settings, configure_methods, environment
 from rlopt.imitation.readers import environment_of, prepare_demonstrations, source_name
 from rlopt.logs.files import check_writable
 from rlopt.logs.run_folder import timestamp
+from rlopt.report.result_page import PAGE
 from rlopt.report.results import FILES
 from rlopt.training.devices import choose_device
 from rlopt.training.memory import check_memory
@@ -52,7 +53,7 @@ def plan_comparison(
         expert_frames: frames per seed of the expert.
         ipmd_frames: frames per seed of each method that learns in the environment.
         bc_epochs: epochs of each method that learns from demonstrations alone.
-        save_dir: `{save_dir}/{env}/` gets `comparison.png`, `learning_curves.png`, `results.txt`, `results.json`.
+        save_dir: `{save_dir}/{env}/` gets `report.html`, `comparison.png`, `learning_curves.png`, `results.txt` and `.json`.
         expert_data: demonstrations to use in place of training an expert; anything that `load_demonstrations` reads.
         seed: seed i of every method uses `seed + i`.
         num_seeds: S.
@@ -106,7 +107,7 @@ def plan_comparison(
         if isinstance(config["agent"], SACConfig):
             config["agent"] = settle_precision(config["agent"], device)
         check_memory(config["agent"], config["training"], spec.sizes, device)
-    check_writable(directory, "stages.pt", *FILES)
+    check_writable(directory, "stages.pt", *FILES, PAGE)
     for method in chosen:
         check_writable(Path(options.log_dir) / method.name / spec.name)
     if experts:

@@ -24,8 +24,10 @@ from rlopt.imitation.readers import prepare_demonstrations, source_name
 from rlopt.logs.files import tell_how_to_go_on
 from rlopt.logs.lock import only_process_in
 from rlopt.logs.run_folder import to_json
+from rlopt.report.result_page import write_result_page
 from rlopt.report.results import comparison_results, write_comparison
 from rlopt.report.summaries import merged_summaries
+from rlopt.report.wandb_results import share_results
 from rlopt.states import check_list
 from rlopt.training import History
 from rlopt.training.compile_ahead import Later, compiled_ahead
@@ -190,6 +192,8 @@ class ComparisonCells:
             config={**self.common, "stages": to_json(configs)},
         )
         write_comparison(results, stages, self.directory)
+        write_result_page(results, stages, self.directory, self.command)
+        share_results(results, self.directory, self.options, self.resume)  # last: it takes all that is in the folder
         return results
 
 
