@@ -207,7 +207,7 @@ def add_start_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def as_before(args: argparse.Namespace) -> None:
-    """Let a resumed run compute where it did, and log to W&B if it did, where no flag says otherwise."""
+    """Let a resumed run compute where it did, and log to W&B and TensorBoard if it did, where no flag says otherwise."""
     folder = None if args.resume is None else Path(args.resume)
     if folder is None or not (folder / "config.json").exists():
         return
@@ -217,6 +217,8 @@ def as_before(args: argparse.Namespace) -> None:
         args.device = read_config(folder)["config"].get("device")
     if args.wandb is None:
         args.wandb = (folder / "wandb_run_id.txt").exists()
+    if args.tensorboard is None:
+        args.tensorboard = (folder / "tensorboard").exists()
 
 
 def add_env_flags(

@@ -20,10 +20,12 @@ from torch import Tensor
 def sample_tanh_gaussian(mean: Tensor, log_std: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
     """Action `[S, B, A]` in [-1, 1] and its log-probability `[S, B]`, from standard normal `noise` `[S, B, A]`.
 
-    u = mean + std noise, a = tanh u,
-    log pi(a|s) = sum_A [ log N(u; mean, std) - log(1 - tanh(u)^2) ]   (1812.05905, eq. 21)
-    with log(1 - tanh(u)^2) = 2 (log 2 - u - softplus(-2u)), exact where tanh saturates. Constants are added after the sum:
-    on small tensors every operation costs the same few microseconds.
+        u = mean + std noise,   a = tanh u
+        log pi(a|s) = sum_A [ log N(u; mean, std) - log(1 - tanh(u)^2) ]   (1812.05905, eq. 21)
+        log(1 - tanh(u)^2) = 2 (log 2 - u - softplus(-2u)),   exact where tanh saturates
+
+    `mean` and `log_std` are `[S, B, A]`, too. Constants are added after the sum: on small tensors every operation costs the
+    same few microseconds.
     """
     u = torch.addcmul(mean, log_std.exp(), noise)
     half_log_prob = u + F.softplus(-2 * u) - 0.25 * noise.square()
@@ -61,27 +63,36 @@ def soft_value(q: Tensor, log_prob: Tensor, alpha: Tensor, bounds: QBounds | Non
 def critic_target(
     reward: Tensor, terminated: Tensor, next_value: Tensor, gamma: float, terminal_value: Tensor | float = 0.0
 ) -> Tensor:
-    """Target `[S, B]`. Termination, never truncation, stops the bootstrap.
+    """Target `[S, B]` of rewards, terminations (0 or 1) and next values, `[S, B]` each. Truncation does not stop the bootstrap.
 
-    y = r + gamma [ (1 - terminated) V'(s') + terminated V_end ]
+        y = r + gamma [ (1 - terminated) V'(s') + terminated V_end ]
 
-    V_end is 0 for a reward that the environment gives, and the value of an absorbing state for a learned one.
+    V_end, `terminal_value`, is 0 for the environment's reward, and the value of an absorbing state for a learned one.
     """
     return reward + gamma * torch.where(terminated > 0, terminal_value, next_value)
 
 
 def critic_loss(q: Tensor, target: Tensor) -> Tensor:
-    """L_Q = sum_k E[(Q_k(s, a) - y)^2] `[S]`, for critics `[S, K, B]` and target `[S, B]`."""
+    """Loss `[S]` of critics `[S, K, B]` for the target `[S, B]`.
+
+    L_Q = sum_k E[(Q_k(s, a) - y)^2]
+    """
     return (q - target.unsqueeze(1)).square().mean(-1).sum(-1)
 
 
 def policy_loss(log_prob: Tensor, q: Tensor, alpha: Tensor) -> Tensor:
-    """L_pi = E[ alpha log pi(a|s) - min_k Q_k(s, a) ] `[S]`, a reparametrised."""
+    """Loss `[S]` of policies: log-probability `[S, B]` of their reparametrised actions, critics `[S, K, B]`, temperature `[S]`.
+
+    L_pi = E[ alpha log pi(a|s) - min_k Q_k(s, a) ]
+    """
     return -soft_value(q, log_prob, alpha).mean(-1)
 
 
 def temperature_loss(log_alpha: Tensor, log_prob: Tensor, target_entropy: float) -> Tensor:
-    """L_alpha = -log_alpha E[ log pi(a|s) + H_target ] `[S]`; no gradient to the policy."""
+    """Loss `[S]` of temperatures `[S]`, from log-probabilities `[S, B]`; no gradient to the policy.
+
+    L_alpha = -log_alpha E[ log pi(a|s) + H_target ]
+    """
     return -log_alpha * (log_prob.detach().mean(-1) + target_entropy)
 
 
@@ -91,7 +102,7 @@ def temperature_loss(log_alpha: Tensor, log_prob: Tensor, target_entropy: float)
 def reward_loss(policy_reward: Tensor, expert_reward: Tensor, value_regularizer: float) -> Tensor:
     """The reward step's loss `[S]` of rewards `[S, B]`: the expert's reward up, the policy's down, both kept small.
 
-    L_r = E_pi[r] - E_expert[r] + lambda/2 (E_pi[r^2] + E_expert[r^2])
+        L_r = E_pi[r] - E_expert[r] + lambda/2 (E_pi[r^2] + E_expert[r^2])
 
     Its pointwise minimum, r* = (rho_E - rho_pi) / (lambda (rho_E + rho_pi)), lies between -1/lambda and 1/lambda.
     """
@@ -101,7 +112,9 @@ def reward_loss(policy_reward: Tensor, expert_reward: Tensor, value_regularizer:
 
 
 def gradient_penalty(gradient: Tensor, lipschitz_constant: float = 1.0) -> Tensor:
-    """E[ max(0, |grad r(x~)| / L - 1)^2 ] `[S]` of gradients `[S, B, F]` with respect to the reward's input.
+    """Penalty `[S]` of gradients `[S, B, F]` with respect to the reward's input, of F features.
+
+        E[ max(0, |grad r(x~)| / L - 1)^2 ]
 
     One-sided (1704.00028, section 4): an L-Lipschitz reward, L = `lipschitz_constant`, has no penalty.
     """
@@ -111,19 +124,24 @@ def gradient_penalty(gradient: Tensor, lipschitz_constant: float = 1.0) -> Tenso
 
 
 def interpolate(policy_features: Tensor, expert_features: Tensor, weight: Tensor) -> Tensor:
-    """x~ = w x_pi + (1 - w) x_expert, points `[S, B, F]` between the two; weight `[S, B, 1]` uniform in [0, 1]."""
+    """Points `[S, B, F]` between the policy's and the expert's features; weight `[S, B, 1]` uniform in [0, 1].
+
+    x~ = w x_pi + (1 - w) x_expert
+    """
     return torch.lerp(expert_features, policy_features, weight)
 
 
 def absorbing_reward(expert_rate: Tensor, policy_rate: Tensor, horizon: float, value_regularizer: float) -> Tensor:
     """r_abs `[S]`, the learned reward of the absorbing state in which an ended episode stays for ever.
 
-    An episode that ends spends `horizon` = gamma / (1 - gamma) effective steps there. With a termination rate e (the share of a
-    side's transitions that terminate), the absorbing state has the occupancy rho = e horizon / (1 + e horizon). The reward
-    step is solved at that point in closed form:
+    An episode that ends spends `horizon` = gamma / (1 - gamma) effective steps there. With a termination rate e `[S]` (the
+    share of a side's transitions that terminate), the absorbing state has the occupancy rho = e horizon / (1 + e horizon). The
+    reward step is solved at that point in closed form:
 
-    r_abs = (rho_E - rho_pi) / (lambda (rho_E + rho_pi)) = (e_E - e_pi) / (lambda (e_E + e_pi + 2 horizon e_E e_pi)),
-    -1/lambda where the expert never ends (also before any end)
+        r_abs = (rho_E - rho_pi) / (lambda (rho_E + rho_pi))
+              = (e_E - e_pi) / (lambda (e_E + e_pi + 2 horizon e_E e_pi))
+
+    It is -1/lambda where the expert never ends, and before any end.
     """
     total = expert_rate + policy_rate + 2 * horizon * expert_rate * policy_rate
     advantage = torch.where(total > 0, (expert_rate - policy_rate) / total.clamp_min(1e-12), -1.0)
@@ -134,5 +152,8 @@ def absorbing_reward(expert_rate: Tensor, policy_rate: Tensor, horizon: float, v
 
 
 def behavior_cloning_loss(mean: Tensor, expert_action: Tensor) -> Tensor:
-    """E |tanh(mean(s)) - a_expert|^2 / A `[S]`: the mean squared error per action component."""
+    """Mean squared error `[S]` per component of the action, of means before the tanh and expert actions, `[S, B, A]` each.
+
+    L_BC = E |tanh(mean(s)) - a_expert|^2 / A
+    """
     return (torch.tanh(mean) - expert_action).square().mean((-2, -1))

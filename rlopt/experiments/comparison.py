@@ -26,6 +26,7 @@ from rlopt.logs.lock import only_process_in
 from rlopt.logs.run_folder import timestamp, to_json
 from rlopt.report.result_page import PAGE, write_result_page
 from rlopt.report.results import FILES, comparison_results, write_comparison
+from rlopt.report.wandb_results import share_results
 from rlopt.states import check_list
 from rlopt.training import History
 from rlopt.training.compile_ahead import Later, compiled_ahead
@@ -165,6 +166,7 @@ def compare_methods(
         )
         write_comparison(results, stages, directory)
         write_result_page(results, stages, directory, command)
+        share_results(results, directory, options, resume)  # last: it takes all that is in the folder
     return results
 
 

@@ -88,6 +88,7 @@ VALUES = {
     "wandb": (None, True),
     "wandb_entity": ("me", "me"),
     "wandb_group": ("us", "us"),
+    "tensorboard": (None, True),
     "show_progress": (None, True),
     "keep_checkpoint": (None, True),
 }

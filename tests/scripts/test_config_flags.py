@@ -25,6 +25,7 @@ from .shared_config_flags import (
 )
 from .shared_errors import EXPERT, demonstrations
 
+pytestmark = pytest.mark.usefixtures("tensorboard")
 SCRIPTS = pytest.mark.parametrize("script", CONFIGS)
 
 
