@@ -24,7 +24,7 @@ def main() -> None:
     from rlopt.imitation import save_demonstrations
     from rlopt.imitation.arrays import load_npz
     from rlopt.imitation.readers import environment_of, prepare_demonstrations
-    from rlopt.report.demonstrations_page import demonstrations_figure, describe
+    from rlopt.report.demonstrations_page import demonstrations_figure, demonstrations_page, describe
 
     source = load_npz(args.source) | {"actions_scaled": True} if args.actions_scaled else args.source
     data = prepare_demonstrations(source, env)
@@ -32,8 +32,10 @@ def main() -> None:
         raise UserError(f"{args.source} was recorded with the arguments {data.env_kwargs}: leave --env-kwargs out.")
     name = environment_of(data, env).name
     path = save_demonstrations(data, Path(args.save_dir) / name)
-    demonstrations_figure(data, path.with_name("demonstrations.png"))
-    print(f"{describe(data)}\n\nPicture: {path.with_name('demonstrations.png')}")
+    picture, page = path.with_name("demonstrations.png"), path.with_name("demonstrations.html")
+    demonstrations_figure(data, picture)
+    demonstrations_page(data, args.source, picture).write(page)
+    print(f"{describe(data)}\n\nPicture: {picture}\nPage: {page}")
     print(f"Next: python scripts/02_train_ipmd.py {path}")
 
 
