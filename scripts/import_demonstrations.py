@@ -4,6 +4,7 @@
 from pathlib import Path
 
 from rlopt.cli import add_env_flags, look_up_env, make_parser, run
+from rlopt.commands import called
 from rlopt.errors import UserError
 
 
@@ -34,7 +35,7 @@ def main() -> None:
     path = save_demonstrations(data, Path(args.save_dir) / name)
     demonstrations_figure(data, path.with_name("demonstrations.png"))
     print(f"{describe(data)}\n\nPicture: {path.with_name('demonstrations.png')}")
-    print(f"Next: python scripts/02_train_ipmd.py {path}")
+    print(f"Next: {called('ipmd', 'python ')} {path}")
 
 
 if __name__ == "__main__":
