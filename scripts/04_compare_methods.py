@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Step 4, or all in one: expert, IPMD and BC side by side, with pictures, a table and error bars."""
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, BooleanOptionalAction, Namespace
 from pathlib import Path
 
 from rlopt.cli import add_config_flags, add_env_flags, check_source, comparison_settings, look_up_env, make_parser, run
@@ -24,6 +24,8 @@ def main() -> None:
         default="comparison_results",
         help="results go to SAVE_DIR/ENV/, a new expert's demonstrations to expert_data/ENV/, as step 1's",
     )
+    film = "a short film of the policies side by side, clip.gif, where something can draw them (default: yes)"
+    parser.add_argument("--video", action=BooleanOptionalAction, default=True, help=film)
     parser.add_argument(
         "--resume",
         nargs="?",
@@ -56,6 +58,7 @@ def main() -> None:
         demos=args.demos,
         skip_demos=args.skip_demos,
         resume=bool(args.resume),
+        video=args.video,
         command={name: value for name, value in vars(args).items() if name != "resume"},
         **comparison_settings(args, *configs),
     )

@@ -15,6 +15,7 @@ from rlopt.config import RunOptions, SACConfig, Selection
 from rlopt.envs.spec import EnvSpec, as_spec
 from rlopt.errors import UserError
 from rlopt.experiments.budget import check_whole_episode
+from rlopt.experiments.clip import write_clip
 from rlopt.experiments.expert import collect_expert_data
 from rlopt.experiments.learners import train_method
 from rlopt.experiments.run import Settings, StageResult, configure_methods, environment
@@ -51,6 +52,7 @@ def compare_methods(
     training_settings: Settings = None,
     resume: bool = False,
     command: Mapping[str, Any] | None = None,
+    video: bool = True,
     options: RunOptions = RunOptions(),  # noqa: B008  (frozen)
 ) -> dict[str, Any]:
     """An expert, then each method on its demonstrations; pictures, a table and the numbers.
@@ -71,6 +73,7 @@ def compare_methods(
         training_settings: fields of `TrainingConfig` that do, likewise.
         resume: keep the stages that an interrupted comparison finished with the same settings, and go on.
         command: the flags of a script, kept in the folder: its `--resume FOLDER` needs no other.
+        video: write `clip.gif`, the policies side by side, where something can draw them.
         options: device, logs, W&B.
 
     Returns:
@@ -165,6 +168,7 @@ def compare_methods(
             config={**common, "stages": to_json(configs)},
         )
         write_comparison(results, stages, directory)
+        write_clip(stages, spec, results["seeds"], directory, video)
         write_result_page(results, stages, directory, command)
         share_results(results, directory, options, resume)  # last: it takes all that is in the folder
     return results

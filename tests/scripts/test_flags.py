@@ -191,6 +191,7 @@ ALL = {
         "--seed": ("7", None, "seed", 7),
         "--num-seeds": ("3", None, "num_seeds", 3),
         "--resume": (None, None, "resume", True),
+        "--no-video": (None, None, "video", False),
     },
 }
 """Flag to (its value on the command line, where the stage's function gets it, under which name, as what)."""
@@ -206,7 +207,7 @@ FUNCTIONS = {
     BC: (learners, "train_bc"),
     COMPARE: (comparison, "compare_methods"),
 }
-BESIDE = {"--help", "--reward", "--lr", "--progress", "--wandb", "--env-kwargs", "--max-episode-steps"}
+BESIDE = {"--help", "--reward", "--lr", "--progress", "--wandb", "--video", "--env-kwargs", "--max-episode-steps"}
 """Tested elsewhere: `--reward` goes to a stage of its own, the others are the same as a flag of the tables."""
 
 
