@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from rlopt.agents.methods import Method, get_method
+from rlopt.agents.methods import get_method
 from rlopt.envs.spec import EnvSpec
 from rlopt.export.write import export_policy
 from rlopt.play.display import NEEDED, gl_candidates
@@ -31,8 +31,8 @@ MOST_SECONDS = 30
 _PYGAME = ("gymnasium.envs.classic_control", "gymnasium.envs.box2d", "rlopt.envs.variants:long_pendulum")
 
 
-Stages = Mapping[str, Mapping[str, Any]]
-"""By method, the `summary` of its stage."""
+Stages = Mapping[str, Sequence[Mapping[str, Any]]]
+"""By method, the summaries (`StageResult.summary`) of its cells, whose seeds follow each other."""
 
 
 def write_clip(
@@ -87,24 +87,19 @@ def can_be_drawn(spec: EnvSpec) -> bool:
 
 def export_panels(stages: Stages, spec: EnvSpec, seeds: Sequence[int], folder: Path) -> Iterator[tuple[str, Path]]:
     """Titles, and files of plain arrays in `folder`, of the policies whose models are there."""
-    for name, stage in stages.items():
+    for name, cells in stages.items():
         method = get_method(name)
         expert = not method.from_demonstrations
-        means = np.mean(stage["returns"], axis=1)
-        seed = seeds[int(np.argsort(means)[(len(means) - 1) // 2])]
-        model = model_file(method, Path(stage["directory"]), seed)
+        means = [float(np.mean(row)) for cell in cells for row in cell["returns"]]
+        folders = [Path(cell["directory"]) for cell in cells for _ in cell["returns"]]
+        index = int(np.argsort(means)[(len(means) - 1) // 2])
+        seed = seeds[index]
+        model = folders[index] / method.model_file.format(seed=seed)
         if not model.exists():
             continue
         policy = load_policy(model, None if expert else seed, best=expert, env=spec)
         title = f"{method.title}{', the expert' * expert} (seed {policy.seeds[0]})"
         yield title, export_policy(policy, folder / f"{name}.npz", "numpy").path
-
-
-def model_file(method: Method, directory: Path, seed: int) -> Path:
-    """Where a stage left the model with this seed."""
-    if "{seed}" in method.model_file:
-        return directory.parent / method.model_file.format(seed=seed)
-    return directory / method.model_file
 
 
 def draw(job: Path, path: Path) -> str:

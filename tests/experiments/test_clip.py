@@ -39,9 +39,9 @@ def stages(tmp_path):
     ):
         save(tmp_path / name, agent, NAME, **ONE, **extra)
     for seed in SEEDS:
-        save(tmp_path / f"bc/bc_policy_seed{seed}.pt", build("bc", action_size=1, num_seeds=1), NAME, [seed], **ONE)
+        save(tmp_path / f"bc/run/bc_policy_seed{seed}.pt", build("bc", action_size=1, num_seeds=1), NAME, [seed], **ONE)
     returns = {"sac": [[5, 5], [1, 1], [9, 9]], "ipmd": [[0, 9], [0, 0], [1, 1]], "bc": [[2, 2], [3, 3], [1, 1]]}
-    return {name: {"returns": rows, "directory": str(tmp_path / name / "run")} for name, rows in returns.items()}
+    return {name: [{"returns": rows, "directory": str(tmp_path / name / "run")}] for name, rows in returns.items()}
 
 
 def test_the_expert_that_recorded_and_median_seeds_are_shown(stages, spec, tmp_path):
@@ -51,10 +51,18 @@ def test_the_expert_that_recorded_and_median_seeds_are_shown(stages, spec, tmp_p
     right = [
         rlopt.load_policy(tmp_path / "sac/run/sac_expert.pt", best=True),
         rlopt.load_policy(tmp_path / "ipmd/run/ipmd_model.pt", 44),
-        rlopt.load_policy(tmp_path / "bc/bc_policy_seed42.pt"),
+        rlopt.load_policy(tmp_path / "bc/run/bc_policy_seed42.pt"),
     ]
     for (_, file), policy in zip(panels, right, strict=True):
         np.testing.assert_allclose(run_arrays(dict(np.load(file)), observation), policy(observation), rtol=1e-5)
+
+
+def test_the_median_seed_may_be_in_any_cell(stages, spec, tmp_path):
+    (tmp_path / "ipmd/run").rename(tmp_path / "ipmd/second")
+    first = {"returns": [[0, 9]], "directory": str(tmp_path / "ipmd/first")}
+    second = {"returns": [[0, 0], [1, 1]], "directory": str(tmp_path / "ipmd/second")}
+    ((title, _),) = export_panels({"ipmd": [first, second]}, spec, SEEDS, tmp_path)
+    assert title == "IPMD (seed 44)"
 
 
 def test_a_stage_whose_model_has_gone_is_left_out(stages, spec, tmp_path):
@@ -93,7 +101,7 @@ def test_a_failure_costs_nothing(stages, spec, tmp_path, monkeypatch, caplog, fa
         assert write_clip(stages, spec, SEEDS, tmp_path) is None
     assert caplog.text == ""
     assert not (tmp_path / CLIP).exists()
-    del stages["sac"]["returns"]  # nor does anything else
+    del stages["sac"][0]["returns"]  # nor does anything else
     assert write_clip(stages, spec, SEEDS, tmp_path) is None
 
 
