@@ -8,12 +8,13 @@ The job is a JSON object: the fields of `Job`.
 from __future__ import annotations
 
 import json
+import math
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -95,7 +96,7 @@ def frames(panels: Sequence[Panel], steps: int, most: int, seconds: float) -> It
     """Pictures of all panels, `steps` steps apart, until all are over, there are `most`, or the time is."""
     from PIL import Image
 
-    until = time.monotonic() + seconds
+    until = math.inf
     columns = min(COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
     for _ in range(most):
@@ -103,7 +104,8 @@ def frames(panels: Sequence[Panel], steps: int, most: int, seconds: float) -> It
         for index, panel in enumerate(panels):
             whole.paste(panel.image(), (index % columns * PANEL, index // columns * (PANEL + LABEL)))
         yield np.asarray(whole)
-        if all(panel.over for panel in panels) or time.monotonic() > until:
+        until = min(until, monotonic() + seconds)  # the first one takes longer: what draws is made then
+        if all(panel.over for panel in panels) or monotonic() > until:
             return
         for panel in panels:
             panel.advance(steps)

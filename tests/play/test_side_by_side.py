@@ -73,6 +73,13 @@ def test_the_film_has_a_frame_a_step_of_this_slow_environment(job, tmp_path):
     assert (image.n_frames, image.size, image.info["duration"]) == (LENGTH + 1, (2 * PANEL, PANEL + LABEL), 100)
 
 
+def test_the_time_counts_from_the_first_frame(job, monkeypatch):
+    now = iter([100.0, 101.0, 101.0, 102.0, 103.0, 103.0, 104.0])  # asked twice a frame
+    monkeypatch.setattr(side_by_side, "monotonic", lambda: next(now))
+    panels = [Panel("A", constant(1.0), job)]
+    assert len(list(frames(panels, 1, 100, 2.5))) == 3  # looked at at 101, 102 and 103 seconds, of 102.5
+
+
 def test_what_is_drawn_too_slowly_is_no_film(job, tmp_path):
     hurried = Job(job.env, job.panels, job.reset_seed, seconds=0.0)
     with pytest.raises(UserError, match="Pictures are drawn too slowly here for a film"):
