@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Step 4, or all in one: expert, IPMD and BC side by side, with pictures, a table and error bars."""
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, BooleanOptionalAction, Namespace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ def main() -> None:
         default="comparison_results",
         help="results go to SAVE_DIR/ENV/, a new expert's demonstrations to expert_data/ENV/, as step 1's",
     )
+    film = "a short film of the policies side by side, clip.gif, where something can draw them (default: yes)"
+    parser.add_argument("--video", action=BooleanOptionalAction, default=True, help=film)
     parser.add_argument(
         "--resume",
         nargs="?",
@@ -59,6 +61,7 @@ def main() -> None:
         resume=bool(args.resume) or keeps_cells(args),
         command={name: value for name, value in vars(args).items() if name not in ("resume", *FLAGS)},
         seeds_per_cell=args.seeds_per_cell,
+        video=args.video,
         **comparison_settings(args, *configs),
     )
     for results in carry_out([plan], args) or ():
