@@ -209,6 +209,10 @@ FUNCTIONS = {
 BESIDE = {
     "--help",
     "--cells",
+    "--ray",
+    "--cell-cpus",
+    "--cell-memory",
+    "--cell-gpus",
     "--cell",
     "--seeds-per-cell",
     "--reward",
