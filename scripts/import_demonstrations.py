@@ -4,6 +4,7 @@
 from pathlib import Path
 
 from rlopt.cli import add_env_flags, look_up_env, make_parser, run
+from rlopt.commands import called
 from rlopt.errors import UserError
 
 
@@ -24,7 +25,7 @@ def main() -> None:
     from rlopt.imitation import save_demonstrations
     from rlopt.imitation.arrays import load_npz
     from rlopt.imitation.readers import environment_of, prepare_demonstrations
-    from rlopt.report.demonstrations_page import demonstrations_figure, describe
+    from rlopt.report.demonstrations_page import demonstrations_figure, demonstrations_page, describe
 
     source = load_npz(args.source) | {"actions_scaled": True} if args.actions_scaled else args.source
     data = prepare_demonstrations(source, env)
@@ -32,9 +33,11 @@ def main() -> None:
         raise UserError(f"{args.source} was recorded with the arguments {data.env_kwargs}: leave --env-kwargs out.")
     name = environment_of(data, env).name
     path = save_demonstrations(data, Path(args.save_dir) / name)
-    demonstrations_figure(data, path.with_name("demonstrations.png"))
-    print(f"{describe(data)}\n\nPicture: {path.with_name('demonstrations.png')}")
-    print(f"Next: python scripts/02_train_ipmd.py {path}")
+    picture, page = path.with_name("demonstrations.png"), path.with_name("demonstrations.html")
+    demonstrations_figure(data, picture)
+    demonstrations_page(data, args.source, picture).write(page)
+    print(f"{describe(data)}\n\nPicture: {picture}\nPage: {page}")
+    print(f"Next: {called('ipmd', 'python ')} {path}")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""The progress of a run: a live bar on a terminal, a plain line now and then everywhere else."""
+"""The progress of a run: a live bar on a terminal, one line that changes in a notebook, else a plain line now and then."""
 
 import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
@@ -24,11 +25,14 @@ def format_seconds(seconds: float) -> str:
 class ProgressDisplay:
     """Shows how much of `total` a run has done, in `unit`s.
 
-    `live`: draw a bar where `console` is a terminal. `line` is called with a plain line every `LINE_SECONDS` and at the end.
+    `live`: draw a bar where `console` is a terminal, and a line that is written over where it is a notebook. `line` is called
+    with a plain line every `LINE_SECONDS` and at the end.
     """
 
     def __init__(self, console: Console, title: str, total: int, unit: str, live: bool, line: Callable[[str], None]):
-        self.live = live and sys.stderr.isatty() and not console.is_dumb_terminal
+        self._notebook = NotebookLine() if live and console.is_jupyter else None
+        terminal = live and sys.stderr.isatty() and not console.is_dumb_terminal
+        self.live = terminal or self._notebook is not None
         self._console, self._title, self._total, self._unit, self._line = console, title, total, unit, line
         self._latest: Mapping[str, float | str] = {}
         self._bar: Progress | None = None
@@ -48,7 +52,7 @@ class ProgressDisplay:
             self._draw()
         if now - self._line_time >= LINE_SECONDS:
             self._line_time = now
-            self._line(f"{done / max(self._total, 1):.0%} {self._status(counted=True)}")
+            self._line(f"{self._part()} {self._status(counted=True)}")
 
     def close(self) -> None:
         """Stops the bar, and gives count and time in a last line."""
@@ -56,9 +60,15 @@ class ProgressDisplay:
             self._bar.stop()
         if self._ticks:
             seconds = format_seconds(time.monotonic() - self._start_time)
-            self._line(" · ".join([f"{self._done:,} {self._unit} after {seconds}", *self._figures()]))
+            text = " · ".join([f"{self._done:,} {self._unit} after {seconds}", *self._figures()])
+            self._line(text)
+            if self._notebook is not None:
+                self._notebook.show(f"{self._title}: {text}")
 
     def _draw(self) -> None:
+        if self._notebook is not None:
+            self._notebook.show(f"{self._title}: {self._part()} {self._status(counted=True)}")
+            return
         wide = self._console.width >= WIDE
         if self._bar is None:
             # The figures get the width that is left, so that title and percentage are never cut.
@@ -77,6 +87,9 @@ class ProgressDisplay:
         self._bar.update(self._bar.task_ids[0], completed=self._done, status=self._status(counted=wide))
         self._bar.refresh()
 
+    def _part(self) -> str:
+        return f"{self._done / max(self._total, 1):.0%}"
+
     def _status(self, counted: bool) -> str:
         (first, done_first), (last, done_last) = self._ticks[0], self._ticks[-1]
         parts = [f"{self._done:,}/{self._total:,} {self._unit}"] if counted else []
@@ -89,3 +102,20 @@ class ProgressDisplay:
     def _figures(self) -> list[str]:
         shown = {name: value if isinstance(value, str) else f"{value:.4g}" for name, value in self._latest.items()}
         return [f"{name.replace('_', ' ')} {value}" for name, value in shown.items()]
+
+
+class NotebookLine:
+    """A line in the output of a notebook's cell; the next one takes its place."""
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+
+    def show(self, text: str) -> None:
+        """Show this in place of what was shown before."""
+        from IPython.display import display
+
+        content = {"text/plain": text}
+        if self._handle is None:
+            self._handle = display(content, raw=True, display_id=True)
+        else:
+            self._handle.update(content, raw=True)

@@ -1,4 +1,4 @@
-"""What is in a set of demonstrations: a page for a person to check, and a picture."""
+"""What is in a set of demonstrations: a page for a person to check, as text and as HTML, and a picture."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from rlopt.imitation.demonstrations import Demonstrations
+from rlopt.report.page import Page, Picture, Section, Table
 from rlopt.report.plots import GREY, counted, drawing
 
 _SHOWN_CURVES = 4
@@ -19,8 +20,8 @@ def episode_returns(data: Demonstrations) -> np.ndarray | None:
     return np.array([float(part.sum()) for part in data.reward.double().split(data.episode_lengths.tolist())])
 
 
-def describe(data: Demonstrations) -> str:
-    """The page: a line for each thing to look at."""
+def facts(data: Demonstrations) -> dict[str, str]:
+    """What is in them, by name: each thing to look at."""
     lengths, returns = data.episode_lengths.numpy(), episode_returns(data)
     last = data.episode_lengths.cumsum(0) - 1
     terminated, truncated = int(data.terminated[last].sum()), int(data.truncated[last].sum())
@@ -31,7 +32,7 @@ def describe(data: Demonstrations) -> str:
     expert = "not recorded, so that results give true returns and no scores"
     if data.expert_return is not None:
         expert = f"{data.expert_return:.2f}"
-    lines = {
+    return {
         "environment": data.env_id,
         "episodes": f"{data.num_episodes}, {len(data):,} transitions, {lengths.min()} to {lengths.max()} steps each",
         "ends": f"{terminated} in a final state, {truncated} at a time limit, "
@@ -49,8 +50,25 @@ def describe(data: Demonstrations) -> str:
         + (f": {still.tolist()}" if len(still) else ""),
         "equal rows": f"{equal:.1%}",
     }
+
+
+def describe(data: Demonstrations) -> str:
+    """The page as text: a line for each thing to look at."""
+    lines = facts(data)
     width = max(map(len, lines))
     return "\n".join(f"{name.ljust(width)}  {text}" for name, text in lines.items())
+
+
+def demonstrations_page(data: Demonstrations, source: str, picture: Path) -> Page:
+    """The page of what was read from `source` and is drawn in `picture`, with the digest that its learners keep."""
+    rows = [("source", source), *facts(data).items(), ("SHA-256", data.digest)]
+    text = "Returns and lengths of all episodes; observations and actions of the first one."
+    sections = [
+        Section("What is in them", [Table("What was read, and checked.", rows)]),
+        Section("Picture", [Picture(picture, text)]),
+    ]
+    title = f"{data.env_id}: {counted(data.num_episodes, 'demonstration')}"
+    return Page(title, "What learns from them sees this, and nothing else of the expert.", sections)
 
 
 def demonstrations_figure(data: Demonstrations, path: Path | str) -> Figure:

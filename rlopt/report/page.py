@@ -17,6 +17,8 @@ from rlopt.logs.files import write_text_atomically
 
 MOST_BYTES = 8 * 2**20
 """Of a picture or clip in a page: a larger page is slow to open, and mail refuses it."""
+CLIPS = ("clip.mp4", "clip.gif")
+"""A clip of the policies in a folder of results: the first that is there, if there is one."""
 _TYPES = {".png": "image/png", ".gif": "image/gif", ".mp4": "video/mp4"}
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
@@ -101,10 +103,11 @@ class Page:
 
 
 def clip_of(folder: Path, text: str) -> list[Text | Picture]:
-    """The `clip.mp4` or `clip.gif` in a folder, as a part of a page; a sentence where it is too large, nothing without one."""
-    for path in (folder / "clip.mp4", folder / "clip.gif"):
-        if path.exists():
-            size = path.stat().st_size
-            fits = size <= MOST_BYTES
-            return [Picture(path, text) if fits else Text(f"{path.name} ({size / 1e6:.0f} MB) lies beside this page.")]
-    return []
+    """The clip in a folder as a part of a page; a sentence where it is too large, nothing without one."""
+    path = next((folder / name for name in CLIPS if (folder / name).is_file()), None)
+    if path is None:
+        return []
+    size = path.stat().st_size
+    if size > MOST_BYTES:
+        return [Text(f"{path.name} ({size / 1e6:.0f} MB) lies beside this page.")]
+    return [Picture(path, text, "One episode of each policy, side by side.")]

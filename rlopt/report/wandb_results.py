@@ -11,12 +11,11 @@ from rlopt.agents.methods import METHODS
 from rlopt.config import RunOptions
 from rlopt.logs.run_folder import to_json
 from rlopt.logs.wandb_sink import WandbOptions, WandbSink
+from rlopt.report.page import CLIPS
+from rlopt.report.result_page import PAGE
 from rlopt.report.results import FILES
 
 PROJECT = "RLOpt-Comparison"
-CLIPS = ("clip.mp4", "clip.gif")
-"""A clip of the policies: the first that is there, if there is one."""
-PAGE = "report.html"
 COLUMNS = ("Method", "Return", "Score (IQM)", "Low", "High", "Worst seed", "Seconds")
 
 

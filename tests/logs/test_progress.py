@@ -94,3 +94,45 @@ def test_the_live_bar_shows_title_percentage_and_figures(tmp_path, monkeypatch, 
     assert re.search(r"IPMD Pendulum-v1 \S+ +25% 250 frames/s · 0:03 left · return mean -153\.2", text)
     assert "a line above the bar\n" in text.replace("\r", "")
     assert screen.getvalue().count("\x1b[?25h") == 1  # the cursor is given back
+
+
+@pytest.fixture
+def notebook(monkeypatch):
+    """What a notebook's cell would show: for each output, the texts that it had one after the other."""
+    outputs = []
+
+    def display(content, **kwargs):
+        text = content["text/plain"] if kwargs.get("raw") else content.text
+        outputs.append([text])
+        return SimpleNamespace(update=lambda content, raw, place=outputs[-1]: place.append(content["text/plain"]))
+
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(display=display))
+    return outputs
+
+
+def test_a_notebook_gets_one_line_that_is_written_over(tmp_path, capsys, clock, notebook):
+    with open_log(tmp_path, total=10_000) as log:
+        for step in range(320):  # ten frames every eighth of a second, 40 s in all
+            log.progress(10 * step, return_mean=-1200.0 + step)
+            clock.seconds += 0.125
+            if step == 100:
+                log.info("compiled")
+    (line, message) = notebook
+    assert message == ["compiled\n"]
+    assert line[0] == "SAC: 0% 0/10,000 frames · return mean -1200"
+    assert line[80] == "SAC: 16% 1,600/10,000 frames · 80 frames/s · 1:45 left · return mean -1040"
+    assert line[-1] == "SAC: 3,190 frames after 0:40 · return mean -881"
+    assert 150 <= len(line) <= 170  # four a second
+    assert capsys.readouterr().err == ""
+    logged = (tmp_path / "rlopt.log").read_text().splitlines()
+    assert [entry[28:32] for entry in logged] == ["comp", "12% ", "24% ", "3,19"]
+
+
+def test_a_silent_notebook_shows_nothing(tmp_path, clock, notebook):
+    with open_log(tmp_path, show_progress=False) as log:
+        for step in range(100):
+            log.progress(step)
+            clock.seconds += 1
+    assert notebook == []

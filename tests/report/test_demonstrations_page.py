@@ -4,9 +4,16 @@ from dataclasses import replace
 
 import torch
 
-from rlopt.report.demonstrations_page import demonstrations_figure, describe, episode_returns
+from rlopt.report.demonstrations_page import (
+    demonstrations_figure,
+    demonstrations_page,
+    describe,
+    episode_returns,
+    facts,
+)
 
 from ..imitation.shared_demonstrations import make
+from .read_page import read_page
 
 
 def page(data):
@@ -53,3 +60,12 @@ def test_the_picture_is_drawn(tmp_path):
         "Observations of the first episode",
         "Actions of the first episode",
     ]
+
+
+def test_the_page_says_what_the_text_says_and_the_digest(tmp_path):
+    data = make(lengths=(3, 2))
+    demonstrations_figure(data, tmp_path / "a.png")
+    shown = read_page(demonstrations_page(data, "<mine>.npz", tmp_path / "a.png").html())
+    rows = dict(shown.rows["What is in them"])
+    assert rows == {"source": "<mine>.npz", **facts(data), "SHA-256": data.digest}
+    assert shown.media[0]["src"].startswith("data:image/png;base64,iVBORw0KGgo")

@@ -51,12 +51,15 @@ def test_a_section_without_parts_is_left_out():
     assert shown.texts["Full"] == ["here"]
 
 
+CAPTION = "One episode of each policy, side by side."
+
+
 def test_a_clip_is_shown_unless_it_is_large_or_absent(tmp_path, monkeypatch):
     assert clip_of(tmp_path, "a clip") == []
     (tmp_path / "clip.gif").write_bytes(b"x" * 100)
-    assert clip_of(tmp_path, "a clip") == [Picture(tmp_path / "clip.gif", "a clip")]
+    assert clip_of(tmp_path, "a clip") == [Picture(tmp_path / "clip.gif", "a clip", CAPTION)]
     (tmp_path / "clip.mp4").write_bytes(b"x" * 3_000_000)
-    assert clip_of(tmp_path, "a clip") == [Picture(tmp_path / "clip.mp4", "a clip")]
+    assert clip_of(tmp_path, "a clip") == [Picture(tmp_path / "clip.mp4", "a clip", CAPTION)]
     monkeypatch.setattr(pages, "MOST_BYTES", 2_999_999)
     assert clip_of(tmp_path, "a clip") == [Text("clip.mp4 (3 MB) lies beside this page.")]
 

@@ -127,7 +127,7 @@ def test_the_command_that_is_shown_is_the_one_that_was_given(monkeypatch, capsys
         "90",
     ]
     assert run_here(monkeypatch, COMPARE, *words) == 0
-    told = command_line("scripts/04_compare_methods.py", seen[0])
+    told = command_line("python scripts/04_compare_methods.py", seen[0])
     assert "'my results'" in told
     assert run_here(monkeypatch, COMPARE, *shlex.split(told)[2:]) == 0
     assert seen[1] == seen[0]

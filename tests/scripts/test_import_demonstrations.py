@@ -5,6 +5,7 @@ import pytest
 
 from rlopt.imitation import load_demonstrations
 
+from ..report.read_page import read_page
 from .shared import BC
 
 IMPORT = "import_demonstrations.py"
@@ -41,6 +42,7 @@ def test_a_recording_becomes_demonstrations_that_bc_learns_from(recording, call,
     assert data.next_observation[199].tolist() == [0.5] * 3
     assert data.random_return == pytest.approx(-1134.6, abs=0.1)  # measured
     assert (folder / "demonstrations.png").stat().st_size > 10_000
+    assert read_page((folder / "demonstrations.html").read_text(encoding="utf-8")).media
     quiet = ("--epochs", 1, "--num-seeds", 1, "--device", "cpu", "--no-progress")
     assert call(BC, folder / "expert_buffer.pt", *quiet)[0] == 0
     assert call(BC, "mine.npz", "--env", "Pendulum-v1", *quiet)[0] == 0
