@@ -87,7 +87,9 @@ class ExpertFirst:
         if self.expert_data.exists():
             return None
         call = partial(expert_summary, self.env_id, resume="auto", **self.expert)
-        return Work(call, self.options, f"sac/{self.env_id}", lambda result: None, save_dir=self.experts)
+        folder = f"sac/{self.env_id}"
+        spec = env_spec(self.env_id)
+        return Work(call, self.options, folder, lambda result: None, self.expert, spec, save_dir=self.experts)
 
     def _prepare_learner(self, name: str) -> Work | None:
         return next(cell for cell in self._comparison().cells if cell.name == name).prepare()
