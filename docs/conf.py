@@ -3,8 +3,12 @@
 The source folder is the repository. So every page lies where a code host shows it, and the same relative links work in both.
 """
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
+from textwrap import indent
 
 ROOT = Path(__file__).parents[1]
 
@@ -23,7 +27,6 @@ NAVIGATION = {
         "docs/use-a-policy",
         "docs/resume",
         "WANDB_INTEGRATION",
-        "docs/tensorboard",
         "docs/notebook",
         "docs/environments",
         "docs/torchrl-environments",
@@ -31,8 +34,10 @@ NAVIGATION = {
         "docs/scale",
     ],
     "Reference": [
+        "docs/reference/commands",
         "LOGGING_STRUCTURE",
         "docs/reference/imitation",
+        "docs/reference/policies",
         "docs/reference/agents",
         "docs/reference/config",
         "docs/reference/training",
@@ -55,7 +60,7 @@ exclude_patterns = [".*", "build", "expert_data", "findings", "logs", "rlopt", "
 myst_heading_anchors = 4  # sections are linked to as on a code host
 nitpicky = True
 # Names of other packages; code in docstrings, which is a link only where there is a target; a type variable
-nitpick_ignore_regex = [("py:.*", r"(?!rlopt\.).*"), ("py:obj", ".*"), ("py:class", r"rlopt\.config\.ConfigType")]
+nitpick_ignore_regex = [("py:.*", r"(?!rlopt\.).*"), ("py:obj", ".*"), ("py:class", r"rlopt\.\w+\.ConfigType")]
 
 # ------------------------------------------------------------------------------------------------------------- the API
 
@@ -86,6 +91,16 @@ def add_navigation(app, docname, source):
             source[0] += "\n".join(["\n```{toctree}", ":hidden:", f":caption: {caption}", "", *there, "```\n"])
 
 
+def add_help(app, docname, source):
+    """Put what the scripts say with `--help` on the page of commands."""
+    if docname == "docs/reference/commands":
+        environment = {**os.environ, "COLUMNS": "86", "PYTHONPATH": str(ROOT)}
+        for script in sorted((ROOT / "scripts").glob("*.py")):
+            command = [sys.executable, str(script), "--help"]
+            shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+            source[0] += f"\n## {script.name}\n\n```\n{shown}```\n"
+
+
 def write_index(app, exception):
     """Lead the site's address to the front page."""
     if exception is None:
@@ -94,21 +109,29 @@ def write_index(app, exception):
 
 
 def as_rst(app, what, name, obj, options, lines):
-    """Docstrings as they are written here: single backticks hold code, indented paragraphs hold equations."""
-    lines[:] = [_line_as_rst(line) for line in _with_literal_blocks(lines)]
+    """Docstrings as they are written here: single backticks hold code, indented paragraphs and lone formulas are equations."""
+    paragraphs = "\n".join(lines).rstrip().split("\n\n")
+    text = "\n\n".join(_with_equations_marked(paragraphs))
+    lines[:] = [*map(_line_as_rst, text.splitlines()), ""]
+    if what in ("attribute", "data", "property"):
+        lines.insert(0, "\\")  # a line without a colon: napoleon takes "x: y" for a type and what it is of
 
 
-def _with_literal_blocks(lines):
-    """Mark indented paragraphs behind an empty line as literal, those of "Args:" and the like excepted."""
-    marked, section, inside = [], False, False
-    for before, line in zip(["", *lines], lines, strict=False):
-        if line and not line.startswith(" "):
-            section, inside = bool(re.fullmatch(r"[A-Z]\w+:", line)), False
-        elif line and not before and not section and not inside:
-            inside = True
-            marked += ["::", ""]
-        marked.append(line)
-    return marked
+def plain_defaults(app, what, name, obj, options, signature, returns):
+    """A field's default that a function makes, which is no Python as it is printed, as dots."""
+    return (signature.replace("<factory>", "...") if signature else signature, returns)
+
+
+def _with_equations_marked(paragraphs):
+    """Mark equations as literal. Those at the end of a docstring are no more indented than it is (`inspect.cleandoc`)."""
+    section = False
+    for number, paragraph in enumerate(paragraphs):
+        if not paragraph.startswith(" "):
+            section = bool(re.match(r"[A-Z]\w+:\n", paragraph))  # "Args:" and the like
+        formula = " = " in paragraph and not paragraph.endswith(".") and "`" not in paragraph
+        if not section and number and (paragraph.startswith(" ") or formula):
+            paragraph = "::\n\n" + indent(paragraph, "" if paragraph.startswith(" ") else "    ")
+        yield paragraph
 
 
 def _line_as_rst(line):
@@ -128,5 +151,7 @@ def _line_as_rst(line):
 def setup(app):
     """Connect the functions above."""
     app.connect("source-read", add_navigation)
+    app.connect("source-read", add_help)
     app.connect("build-finished", write_index)
+    app.connect("autodoc-process-signature", plain_defaults)
     app.connect("autodoc-process-docstring", as_rst, priority=400)  # before "Args:" and the like are read

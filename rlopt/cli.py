@@ -1,4 +1,4 @@
-"""Command lines: flags from the fields of config classes, and how a script ends when something is wrong.
+"""Command lines: flags from the fields of config classes.
 
 Nothing heavy is imported here: `--help` and a wrong flag answer at once.
 """
@@ -7,22 +7,19 @@ import argparse
 import ast
 import inspect
 import itertools
-import logging
-import os
-import signal
-import sys
 import textwrap
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import MISSING, fields
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from rlopt.checked import accepted_types
+from rlopt.commands import called, program
 from rlopt.config import RunOptions, Selection, TrainingConfig
-from rlopt.errors import DISK_ERRORS, UserError
+from rlopt.errors import UserError
 from rlopt.legacy import RENAMED
+from rlopt.script import run as run
 
 # The flags that a newcomer reads first: they stand above the groups of the config classes.
 _FIRST = (
@@ -60,7 +57,7 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
 def make_parser(description: str | None, arguments: str = "") -> argparse.ArgumentParser:
     """A parser without flags; `arguments` are the positional ones, for its usage line."""
     usage = f"%(prog)s {arguments} [flags]"
-    return argparse.ArgumentParser(description=description, usage=usage, formatter_class=_HelpFormatter)
+    return argparse.ArgumentParser(program(), usage, description, formatter_class=_HelpFormatter)
 
 
 @cache
@@ -195,7 +192,7 @@ def check_source(source: str) -> None:
     if ":" not in source and not Path(source).is_dir():  # a folder is a format's
         from rlopt.logs.files import check_exists
 
-        check_exists(source, what="Expert buffer", hint="Run scripts/01_collect_expert_data.py first.")
+        check_exists(source, what="Expert buffer", hint=f"Run {called('collect')} first.")
 
 
 def add_start_flags(parser: argparse.ArgumentParser) -> None:
@@ -252,52 +249,3 @@ def _literal(text: str) -> Any:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
         return text
-
-
-def run(main: Callable[[], None]) -> None:
-    """Run a script and leave with its exit code: 0, 2 with one sentence for what the user can put right, 130 for Ctrl-C.
-
-    SIGTERM (`kill`, a scheduler) and SIGHUP (a closed terminal; not under nohup) count as Ctrl-C, so that these runs keep a
-    checkpoint, too.
-    """
-    sys.path.append("")  # the user's own modules, in the folder where the command runs: `--env module:Id`
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
-        signal.signal(signal.SIGHUP, signal.default_int_handler)
-    logging.basicConfig(format="warning: %(message)s", level=logging.WARNING)
-    try:
-        main()
-        with suppress(BrokenPipeError):  # `| head`
-            sys.stdout.flush()
-    except UserError as error:
-        sys.exit(_complain(str(error), 2))
-    except KeyboardInterrupt:
-        sys.exit(_complain("interrupted.", 130))
-    except OSError as error:  # of whatever has no better sentence
-        if error.errno not in DISK_ERRORS:
-            raise
-        what = f"Cannot write {error.filename or 'the output'}: {error.strerror}"
-        sys.exit(_complain(f"{what}; free some space, then start again, or go on with --resume.", 2))
-    except RuntimeError as error:
-        if type(error).__name__ != "OutOfMemoryError":  # torch's, which may not be loaded
-            raise
-        message = "CUDA is out of memory: lower --batch-size, --num-seeds or, in step 2, --expert-batch-size."
-        sys.exit(_complain(message, 2))
-    finally:
-        _give_up_streams()
-
-
-def _complain(message: str, code: int) -> int:
-    line = " ".join(message.split())  # torch's part of a message can have several
-    with suppress(OSError):
-        print(f"error: {line}" if code == 2 else line, file=sys.stderr)
-    return code
-
-
-def _give_up_streams() -> None:
-    """Python ends with a code of its own, 120, if it cannot write what a stream still holds: a full disk behind `> FILE`."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except OSError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -158,7 +158,11 @@ class LoopConfig(Checked):
     """Checkpoints during training, evenly spaced; fewer where they would take more than a hundredth of the time."""
 
     positive: ClassVar[tuple[str, ...]] = (
-        *("num_seeds", "eval_points", "eval_episodes", "eval_envs", "checkpoint_points"),
+        "num_seeds",
+        "eval_points",
+        "eval_episodes",
+        "eval_envs",
+        "checkpoint_points",
     )
 
     def __post_init__(self) -> None:

@@ -5,7 +5,9 @@ seeds, so no gradient crosses from one seed to another. Shapes: `S` seeds, `B` b
 
 Sources: SAC, Haarnoja et al., arXiv 1812.05905; IPMD, Wu, Ke, Wu, "Inverse Reinforcement Learning with the Average Reward
 Criterion", NeurIPS 2023, arXiv 2305.14608; gradient penalty, Gulrajani et al., arXiv 1704.00028, one-sided; absorbing
-states, Kostrikov et al. (DAC), arXiv 1809.02925, with the closed form of LS-IQ, Al-Hafez et al., arXiv 2303.00599.
+states, Kostrikov et al. (DAC), arXiv 1809.02925, with the closed form of LS-IQ, Al-Hafez et al., arXiv 2303.00599; GAIL, Ho,
+Ermon, arXiv 1606.03476, as DAC has it; IQ-Learn, Garg et al., NeurIPS 2021, arXiv 2106.12142; SQIL, Reddy et al., ICLR 2020,
+arXiv 1905.11108.
 """
 
 import math
@@ -111,16 +113,18 @@ def reward_loss(policy_reward: Tensor, expert_reward: Tensor, value_regularizer:
     return gap + 0.5 * value_regularizer * squares
 
 
-def gradient_penalty(gradient: Tensor, lipschitz_constant: float = 1.0) -> Tensor:
+def gradient_penalty(gradient: Tensor, lipschitz_constant: float = 1.0, *, two_sided: bool = False) -> Tensor:
     """Penalty `[S]` of gradients `[S, B, F]` with respect to the reward's input, of F features.
 
         E[ max(0, |grad r(x~)| / L - 1)^2 ]
 
-    One-sided (1704.00028, section 4): an L-Lipschitz reward, L = `lipschitz_constant`, has no penalty.
+    One-sided (1704.00028, section 4): an L-Lipschitz reward, L = `lipschitz_constant`, has no penalty. The two-sided one,
+    E[ (|grad r(x~)| / L - 1)^2 ], is that paper's eq. 3.
     """
     # the constant keeps the derivative of the root finite at a zero gradient
     norm = (gradient.square().sum(-1) + 1e-12).sqrt()
-    return (norm / lipschitz_constant - 1).clamp_min(0).square().mean(-1)
+    excess = norm / lipschitz_constant - 1
+    return (excess if two_sided else excess.clamp_min(0)).square().mean(-1)
 
 
 def interpolate(policy_features: Tensor, expert_features: Tensor, weight: Tensor) -> Tensor:
@@ -146,6 +150,82 @@ def absorbing_reward(expert_rate: Tensor, policy_rate: Tensor, horizon: float, v
     total = expert_rate + policy_rate + 2 * horizon * expert_rate * policy_rate
     advantage = torch.where(total > 0, (expert_rate - policy_rate) / total.clamp_min(1e-12), -1.0)
     return advantage / value_regularizer
+
+
+# -------------------------------------------------------------------------------------------------------------- GAIL
+
+
+def absorbing_share(rate: Tensor, horizon: float) -> Tensor:
+    """rho = e h / (1 + e h) `[S]`: the absorbing state's share of the occupancy, where a share e of transitions terminates.
+
+    Every end is followed by h = gamma / (1 - gamma) effective steps in it, `horizon`.
+    """
+    return rate * horizon / (1 + rate * horizon)
+
+
+def with_absorbing(features: Tensor, absorbing_features: Tensor, share: Tensor) -> Tensor:
+    """Draws `[S, B, F]` of the occupancy: the first rows, a share `[S]`, are the absorbing state's features `[S, 1, F]`."""
+    size = features.shape[1]
+    row = torch.arange(size, device=features.device)
+    return torch.where((row < share.unsqueeze(-1) * size).unsqueeze(-1), absorbing_features, features)
+
+
+def discriminator_loss(
+    policy_logit: Tensor, expert_logit: Tensor, absorbing_logit: Tensor, policy_share: Tensor, expert_share: Tensor
+) -> Tensor:
+    """The discriminator's loss `[S]`; D = sigmoid(logit) is the probability that a transition is the expert's.
+
+    L_D = - E_expert[log D] - E_pi[log(1 - D)]   (1606.03476, algorithm 1)
+
+    log D = -softplus(-logit) and log(1 - D) = -softplus(logit). Of each side's occupancy a share (`policy_share`,
+    `expert_share`, `[S]`) is the absorbing state with `absorbing_logit` `[S]`; the rest are its batch's transitions `[S, B]`.
+
+    The reward is r = log D - log(1 - D) = logit (1809.02925), whose optimum is log rho_E / rho_pi.
+    """
+    policy = torch.lerp(F.softplus(policy_logit).mean(-1), F.softplus(absorbing_logit), policy_share)
+    expert = torch.lerp(F.softplus(-expert_logit).mean(-1), F.softplus(-absorbing_logit), expert_share)
+    return policy + expert
+
+
+# ---------------------------------------------------------------------------------------------------------- IQ-Learn
+
+
+def discounted_value(next_value: Tensor, terminated: Tensor, gamma: float) -> Tensor:
+    """gamma (1 - terminated) V(s') `[S, B]`: what a transition leads to, nothing after a termination."""
+    return gamma * (1 - terminated) * next_value
+
+
+def iq_learn_loss(
+    policy_reward: Tensor,
+    expert_reward: Tensor,
+    policy_drop: Tensor,
+    expert_drop: Tensor,
+    value_regularizer: float,
+) -> Tensor:
+    """The critics' loss `[S]`, online, with the chi-squared divergence on the data of both (2106.12142, section 5).
+
+    L_Q = mean_k { - E_expert[r_k] + lambda/2 (E_pi[r_k^2] + E_expert[r_k^2]) }
+          + 1/2 (E_pi + E_expert)[ V(s) - gamma V(s') ]
+
+    r_k = Q_k(s, a) - gamma V(s') `[S, K, B]` is the reward for which critic k is right, and the drop V(s) - gamma V(s')
+    `[S, B]` is that of the policy's own action: its mean under any occupancy is (1 - gamma) E[V(s_0)] = E_pi[r]. The authors'
+    1/(4 alpha), the weight of the mean square over both sides, is lambda.
+    """
+    squares = policy_reward.square().mean(-1) + expert_reward.square().mean(-1)  # [S, K]
+    per_critic = 0.5 * value_regularizer * squares - expert_reward.mean(-1)
+    return per_critic.mean(-1) + 0.5 * (policy_drop.mean(-1) + expert_drop.mean(-1))
+
+
+# -------------------------------------------------------------------------------------------------------------- SQIL
+
+
+def sqil_rewards(policy_reward: Tensor, expert_reward: Tensor) -> tuple[Tensor, Tensor]:
+    """Rewards in place of the environment's: 0 for the policy's transitions, 1 for the expert's.
+
+    With as many of each in a batch, the critics' loss is delta^2(D_expert, 1) + delta^2(D_pi, 0)   (1905.11108, algorithm 1),
+    delta^2(D, r) = E_D[ (Q(s, a) - (r + gamma V(s')))^2 ].
+    """
+    return torch.zeros_like(policy_reward), torch.ones_like(expert_reward)
 
 
 # ---------------------------------------------------------------------------------------------------------------- BC

@@ -168,7 +168,8 @@ class RewardNet(nn.Module):
     """Learned rewards of S seeds, of the inputs named by `inputs`: "s", "sa", "sas" or "ss"; output `[S, B]`.
 
     Observations are standardised, and cut off at +-`clip`. The input of the network, `features(...)`, is public because the
-    gradient penalty is taken with respect to it.
+    gradient penalty is taken with respect to it. With `absorbing`, a last feature marks the state in which an ended episode
+    stays.
     """
 
     def __init__(
@@ -180,11 +181,12 @@ class RewardNet(nn.Module):
         inputs: str = "sa",
         precision: str = "float32",
         clip: float = math.inf,
+        absorbing: bool = False,
     ):
         super().__init__()
-        self.inputs = inputs
+        self.inputs, self.absorbing = inputs, absorbing
         self.standardizer = Standardizer(observation_size, clip)
-        size = inputs.count("s") * observation_size + inputs.count("a") * action_size
+        size = inputs.count("s") * observation_size + inputs.count("a") * action_size + absorbing
         self.mlp = StackedMLP([size, *hidden_sizes, 1], generators, precision=precision)
 
     def features(self, observation: Tensor, action: Tensor, next_observation: Tensor) -> Tensor:
@@ -194,7 +196,13 @@ class RewardNet(nn.Module):
             parts.append(action)
         if self.inputs.endswith("s") and len(self.inputs) > 1:
             parts.append(self.standardizer(next_observation))
+        if self.absorbing:
+            parts.append(torch.zeros_like(observation[..., :1]))
         return torch.cat(parts, dim=-1)
+
+    def absorbing_features(self, features: Tensor) -> Tensor:
+        """The input `[S, 1, F]` for the absorbing state, like `features` `[S, B, F]`: the mark alone (1809.02925)."""
+        return torch.cat([torch.zeros_like(features[:, :1, :-1]), torch.ones_like(features[:, :1, -1:])], dim=-1)
 
     def forward(self, features: Tensor) -> Tensor:
         """Reward `[S, B]` of features `[S, B, F]`."""

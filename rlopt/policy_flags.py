@@ -3,6 +3,7 @@
 import argparse
 
 from rlopt.cli import add_env_flags, make_parser
+from rlopt.commands import called
 
 
 def policy_parser(description: str | None, *seed_names: str) -> argparse.ArgumentParser:
@@ -21,4 +22,4 @@ def check_model(path: str) -> None:
     """Raise UserError for a model that is not there, before anything heavy is loaded."""
     from rlopt.logs.files import check_exists
 
-    check_exists(path, what="Model", hint="Train one with scripts/01_collect_expert_data.py or 02_train_ipmd.py.")
+    check_exists(path, what="Model", hint=f"Train one with {called('collect')} or {called('ipmd')}.")

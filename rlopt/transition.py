@@ -43,6 +43,10 @@ class Transition(NamedTuple):
         """The same transitions with another reward. (`_replace` does not survive torch.compile in torch 2.11.)"""
         return Transition(self.observation, self.action, reward, self.next_observation, self.terminated)
 
+    def joined_with(self, other: Transition) -> Transition:
+        """Both batches as one `[S, B + B']`, this one's transitions first."""
+        return Transition(*(torch.cat(pair, 1) for pair in zip(self, other, strict=True)))
+
     def mixed_with(self, expert: Transition | None, ratio: float) -> tuple[Transition, int]:
         """This batch with its last part, a share `ratio` of it, replaced by the expert's first transitions.
 

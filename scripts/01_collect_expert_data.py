@@ -12,6 +12,7 @@ from rlopt.cli import (
     make_parser,
     run,
 )
+from rlopt.commands import called
 from rlopt.config import RunOptions, SACConfig, TrainingConfig
 from rlopt.errors import UserError
 
@@ -49,7 +50,7 @@ def main() -> None:
         result = collect_expert_data(
             env, save_dir=args.save_dir, episodes=args.episodes, init_from=args.init_from, **how
         )
-        print(f"Next: python scripts/02_train_ipmd.py {result.demonstrations}")
+        print(f"Next: {called('ipmd', 'python ')} {result.demonstrations}")
 
 
 if __name__ == "__main__":

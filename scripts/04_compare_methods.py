@@ -3,9 +3,11 @@
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import Any
 
 from rlopt.cli import add_config_flags, add_env_flags, check_source, comparison_settings, look_up_env, make_parser, run
 from rlopt.config import BCConfig, IPMDConfig, RunOptions, SACConfig, TrainingConfig
+from rlopt.experiments.cell_flags import FLAGS, add_cell_flags, carry_out, keeps_cells
 
 
 def main() -> None:
@@ -32,6 +34,7 @@ def main() -> None:
         help="go on with the interrupted comparison in FOLDER (SAVE_DIR/ENV), which knows its flags; without FOLDER, with the "
         "one that these flags name",
     )
+    add_cell_flags(parser, of_seeds=True)
     configs = (SACConfig, IPMDConfig, BCConfig, TrainingConfig)
     add_config_flags(parser, *configs, RunOptions, skip=("frames", "epochs"), seed=42, num_seeds=5)
     args = parser.parse_args()
@@ -41,11 +44,9 @@ def main() -> None:
     if args.expert_data is not None:
         check_source(args.expert_data)
 
-    from rlopt.envs.spec import folder_name
-    from rlopt.experiments.comparison import compare_methods
-    from rlopt.report.results import results_table
+    from rlopt.experiments.comparison import plan_comparison
 
-    results = compare_methods(
+    plan = plan_comparison(
         env,
         methods=args.methods,
         expert_frames=args.expert_frames,
@@ -55,12 +56,22 @@ def main() -> None:
         expert_data=args.expert_data,
         demos=args.demos,
         skip_demos=args.skip_demos,
-        resume=bool(args.resume),
-        command={name: value for name, value in vars(args).items() if name != "resume"},
+        resume=bool(args.resume) or keeps_cells(args),
+        command={name: value for name, value in vars(args).items() if name not in ("resume", *FLAGS)},
+        seeds_per_cell=args.seeds_per_cell,
         **comparison_settings(args, *configs),
     )
+    for results in carry_out([plan], args) or ():
+        show(results, args.save_dir)
+
+
+def show(results: dict[str, Any], save_dir: str) -> None:
+    """Print the table, and where the rest is."""
+    from rlopt.envs.spec import folder_name
+    from rlopt.report.results import results_table
+
     name = folder_name(results["config"]["env"], results["config"]["env_kwargs"])
-    print(f"\n{results_table(results)}\nPictures and numbers: {Path(args.save_dir) / name}")
+    print(f"\n{results_table(results)}\nPictures and numbers: {Path(save_dir) / name}")
 
 
 def flags_of(folder: str, parser: ArgumentParser) -> Namespace:

@@ -4,6 +4,7 @@
 from pathlib import Path
 
 from rlopt.cli import add_env_flags, look_up_env, make_parser, run
+from rlopt.commands import called
 from rlopt.errors import UserError
 
 
@@ -36,7 +37,7 @@ def main() -> None:
     demonstrations_figure(data, picture)
     demonstrations_page(data, args.source, picture).write(page)
     print(f"{describe(data)}\n\nPicture: {picture}\nPage: {page}")
-    print(f"Next: python scripts/02_train_ipmd.py {path}")
+    print(f"Next: {called('ipmd', 'python ')} {path}")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import shlex
 import sys
 
 from rlopt.cli import make_parser, run
+from rlopt.commands import called
 
 
 def main() -> None:
@@ -40,7 +41,7 @@ def main() -> None:
     if args.report:
         from rlopt.report.runs_page import runs_page
 
-        runs_page(runs, args.save, shlex.join(["python", "scripts/plot_runs.py", *sys.argv[1:]])).write(args.report)
+        runs_page(runs, args.save, f"{called('plot', 'python ')} {shlex.join(sys.argv[1:])}").write(args.report)
         print(f"Page: {args.report}")
 
 

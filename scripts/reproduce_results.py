@@ -2,7 +2,7 @@
 """Make the README's results: expert, IPMD and BC from one demonstration, per environment. Stopped, it goes on."""
 
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from rlopt.cli import add_config_flags, comparison_settings, make_parser, run
 from rlopt.config import BCConfig, IPMDConfig, RunOptions, SACConfig, TrainingConfig
 from rlopt.errors import UserError
+from rlopt.experiments.cell_flags import add_cell_flags, carry_out
 
 if TYPE_CHECKING:
+    from rlopt.experiments.cells import Plan
     from rlopt.imitation.demonstrations import Demonstrations
 
 
@@ -77,6 +79,7 @@ def main() -> None:
         "--save-dir", default="reproduced_results", help="results go to SAVE_DIR/ENV/ and SAVE_DIR/table.md"
     )
     parser.add_argument("--table-only", action="store_true", help="train nothing, make the table from what is there")
+    add_cell_flags(parser, of_seeds=True)
     add_config_flags(parser, *CONFIGS, RunOptions, skip=("frames", "epochs"), seed=42, num_seeds=5)
     args = parser.parse_args()
 
@@ -88,53 +91,57 @@ def main() -> None:
         for env_id in args.envs:
             budgets = (TASKS[env_id].expert_frames, TASKS[env_id].ipmd_frames)
             check_whole_episode(env_spec(env_id), int(min(budgets) * args.frames_scale), "--frames-scale")
-    rows = []
-    for env_id in args.envs:
-        kept = Path(args.save_dir) / env_id / "results.json"
-        if args.table_only and not kept.exists():
-            continue
-        rows.append(kept_row(env_id, kept) if args.table_only else table_row(env_id, reproduce(env_id, args)))
-        table = "\n".join(["| " + " | ".join(row) + " |" for row in [HEADER, ["---"] * len(HEADER), *rows]])
+    rows: dict[str, list[str]] = {}
+
+    def add(env_id: str, row: list[str]) -> None:
+        rows[env_id] = row
+        known = [rows[name] for name in args.envs if name in rows]
+        table = "\n".join(["| " + " | ".join(row) + " |" for row in [HEADER, ["---"] * len(HEADER), *known]])
         write_text_atomically(Path(args.save_dir) / "table.md", table + "\n")
-    print(table if rows else f"Nothing in {args.save_dir} yet.")
+
+    if args.table_only:
+        for env_id in args.envs:
+            kept = Path(args.save_dir) / env_id / "results.json"
+            if kept.exists():
+                add(env_id, kept_row(env_id, kept))
+    elif carry_out([reproduction(env_id, args, add) for env_id in args.envs], args) is None:
+        return
+    print((Path(args.save_dir) / "table.md").read_text().rstrip() if rows else f"Nothing in {args.save_dir} yet.")
 
 
-def reproduce(env_id: str, args: Namespace) -> dict[str, Any]:
-    """Train one environment's expert, then IPMD and BC on its demonstrations; finished parts are kept."""
+def reproduction(env_id: str, args: Namespace, add: Callable[[str, list[str]], None]) -> "Plan":
+    """One environment's expert, then IPMD and BC on its demonstrations; finished parts are kept. `add` gets its row."""
     from rlopt.agents import METHODS
-    from rlopt.experiments.comparison import compare_methods
-    from rlopt.experiments.expert import collect_expert_data
+    from rlopt.experiments.expert_first import ExpertFirst
     from rlopt.experiments.run import reach
     from rlopt.imitation import load_demonstrations
 
     task, asked = TASKS[env_id], comparison_settings(args, *CONFIGS)
-    for_agents, seeds = asked.pop("agent_settings"), asked.pop("num_seeds")
-    experts = Path(args.save_dir) / "experts"
-    expert_data = experts / env_id / "expert_buffer.pt"
-    if not expert_data.exists():
-        own = reach(list(METHODS.values()), for_agents, lambda method: method.config)["sac"]
-        collect_expert_data(
-            env_id,
-            frames=int(task.expert_frames * args.frames_scale),
-            num_seeds=task.expert_seeds if args.expert_seeds is None else args.expert_seeds,
-            save_dir=experts,
-            episodes=max(50, args.demos),
-            resume="auto",
-            agent_settings={**task.expert, **own},
-            **asked,
-        )
-    return compare_methods(
+    for_agents, seeds, options = (asked.pop(name) for name in ("agent_settings", "num_seeds", "options"))
+    own = reach(list(METHODS.values()), for_agents, lambda method: method.config)["sac"]
+    return ExpertFirst(
         env_id,
-        ipmd_frames=int(task.ipmd_frames * args.frames_scale),
-        expert_data=expert_data,
-        demos=args.demos,
-        skip_demos=first_good(load_demonstrations(expert_data), args.demos),
-        num_seeds=seeds,
-        save_dir=args.save_dir,
-        resume=True,
-        agent_settings={**{f"ipmd.{n}": v for n, v in task.ipmd.items() if n not in for_agents}, **for_agents},
-        **asked,
-    )
+        Path(args.save_dir) / "experts",
+        expert={
+            "frames": int(task.expert_frames * args.frames_scale),
+            "num_seeds": task.expert_seeds if args.expert_seeds is None else args.expert_seeds,
+            "episodes": max(50, args.demos),
+            "agent_settings": {**task.expert, **own},
+            **asked,
+        },
+        learners={
+            "ipmd_frames": int(task.ipmd_frames * args.frames_scale),
+            "demos": args.demos,
+            "num_seeds": seeds,
+            "seeds_per_cell": args.seeds_per_cell,
+            "save_dir": args.save_dir,
+            "agent_settings": {**{f"ipmd.{n}": v for n, v in task.ipmd.items() if n not in for_agents}, **for_agents},
+            **asked,
+        },
+        skip_demos=lambda path: first_good(load_demonstrations(path), args.demos),
+        options=options,
+        show=lambda results: add(env_id, table_row(env_id, results)),
+    ).plan()
 
 
 def first_good(data: "Demonstrations", demos: int) -> int:

@@ -3,6 +3,7 @@
 
 from rlopt.cli import add_config_flags, add_env_flags, check_source, comparison_settings, look_up_env, make_parser, run
 from rlopt.config import BCConfig, IPMDConfig, RunOptions, TrainingConfig
+from rlopt.experiments.cell_flags import add_cell_flags, carry_out
 
 
 def main() -> None:
@@ -15,15 +16,16 @@ def main() -> None:
     parser.add_argument("--subsample", type=int, default=1, help="keep every n-th transition of a demonstration")
     parser.add_argument("--noise", type=float, default=0.0, help="standard deviation of noise on the expert's actions")
     parser.add_argument("--save-dir", default="study_results", help="results go to SAVE_DIR/ENV/")
+    add_cell_flags(parser)
     configs = (IPMDConfig, BCConfig, TrainingConfig)
     add_config_flags(parser, *configs, RunOptions, skip=("epochs",), frames=50_000, seed=42, num_seeds=5)
     args = parser.parse_args()
     check_source(args.expert_data)
     env = look_up_env(args)
 
-    from rlopt.experiments.studies import study_demonstrations
+    from rlopt.experiments.studies import plan_demonstrations
 
-    results = study_demonstrations(
+    plan = plan_demonstrations(
         args.expert_data,
         env=env,
         counts=args.counts,
@@ -34,10 +36,11 @@ def main() -> None:
         save_dir=args.save_dir,
         **comparison_settings(args, *configs),
     )
-    for name, cells in results["methods"].items():
-        for count, cell in zip(results["counts"], cells, strict=True):
-            low, high = cell["normalized_ci95"]
-            print(f"{name.upper():5}{count:4} demonstrations: {cell['normalized_iqm']:.3f} [{low:.3f}, {high:.3f}]")
+    for results in carry_out([plan], args) or ():
+        for name, cells in results["methods"].items():
+            for count, cell in zip(results["counts"], cells, strict=True):
+                low, high = cell["normalized_ci95"]
+                print(f"{name.upper():5}{count:4} demonstrations: {cell['normalized_iqm']:.3f} [{low:.3f}, {high:.3f}]")
 
 
 if __name__ == "__main__":

@@ -17,9 +17,11 @@ from rlopt.config import (
     configure,
 )
 from rlopt.errors import UserError
+from rlopt.peer_config import GAILConfig, IQLearnConfig, SQILConfig
 from rlopt.presets import PRESETS, preset
 
-KINDS = [SACConfig, IPMDConfig, BCConfig, LoopConfig, TrainingConfig, Selection, RunOptions]
+PEERS = [GAILConfig, IQLearnConfig, SQILConfig]
+KINDS = [SACConfig, IPMDConfig, BCConfig, *PEERS, LoopConfig, TrainingConfig, Selection, RunOptions]
 ONLINE = {
     **{"hidden_sizes": [(), (0,), (64, -1), (2.5,)], "num_critics": [0], "batch_size": [0, -1]},
     **{
@@ -39,6 +41,13 @@ WRONG = {
         **{"gradient_penalty": [-1.0, float("nan")], "inverse_eta": [-0.1]},
         **{"expert_ratio": [-0.1, 1.0], "lipschitz_constant": [0.0]},
     },
+    GAILConfig: {
+        **ONLINE,
+        **{"reward_inputs": ["as", ""], "expert_batch_size": [0], "min_observation_std": [0.0]},
+        **{"discriminator_learning_rate": [0.0], "discriminator_penalty": [-1.0, float("nan")]},
+    },
+    IQLearnConfig: {**ONLINE, "expert_batch_size": [0], "value_regularizer": [0.0]},
+    SQILConfig: {**ONLINE, "batch_size": [0, 1]},
     BCConfig: {
         **{"hidden_sizes": [()], "batch_size": [0], "learning_rate": [0.0], "epochs": [0, -1]},
         **{"min_steps_per_epoch": [0]},
@@ -179,12 +188,17 @@ def test_methods_share_what_they_have_in_common(env_id):
     sac, ipmd = asdict(configure(SACConfig, env_id)), asdict(configure(IPMDConfig, env_id))
     assert sac.pop("recent_ratio") == 0.0  # recent data are for a reward that changes
     assert {name: ipmd[name] for name in sac} == sac
+    for kind in PEERS:
+        peer, own = asdict(configure(kind, env_id)), {"recent_ratio"}
+        own |= {"initial_alpha"} if kind is IQLearnConfig else set()  # it does not tune the temperature
+        assert {name: peer[name] for name in sac if name not in own} == {n: v for n, v in sac.items() if n not in own}
 
 
 @pytest.mark.parametrize("env_id", PRESETS)
 def test_a_preset_names_no_field_in_vain(env_id):
     """Every section is read by a class, and every entry is a field that differs from its default."""
     readers = {"sac": SACConfig, "ipmd": IPMDConfig, "bc": BCConfig, "training": TrainingConfig}
+    readers |= dict(zip(("gail", "iqlearn", "sqil"), PEERS, strict=True))
     assert preset(env_id).keys() <= readers.keys()
     for section, values in preset(env_id).items():
         defaults = asdict(readers[section]())
@@ -194,7 +208,7 @@ def test_a_preset_names_no_field_in_vain(env_id):
 
 
 def test_settings_are_read_before_torch_is_loaded():
-    code = "import sys, rlopt.config; sys.exit('torch' in sys.modules)"
+    code = "import sys, rlopt.config, rlopt.peer_config; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -3,11 +3,12 @@
 import pytest
 import torch
 
-from rlopt.agents import BC, IPMD, SAC
+from rlopt.agents import BC, GAIL, IPMD, SAC, SQIL, IQLearn
 from rlopt.agents.saving import load_agent, save_agent
 from rlopt.config import BCConfig, IPMDConfig, SACConfig
 from rlopt.errors import UserError
 from rlopt.logs.files import load_safely, save_atomically
+from rlopt.peer_config import GAILConfig, IQLearnConfig, SQILConfig
 from rlopt.states import UNFIT, check_form
 
 LIKE = {"weight": torch.zeros(2, 3), "steps": [1, 2], "name": "a", "pair": (1.0, None)}
@@ -38,6 +39,9 @@ AGENTS = {
     "sac": lambda: SAC(SACConfig(hidden_sizes=(8,)), 3, 2, num_seeds=2),
     "ipmd": lambda: IPMD(IPMDConfig(hidden_sizes=(8,)), 3, 2, num_seeds=2),
     "bc": lambda: BC(BCConfig(hidden_sizes=(8,)), 3, 2, num_seeds=2),
+    "gail": lambda: GAIL(GAILConfig(hidden_sizes=(8,)), 3, 2, num_seeds=2),
+    "iqlearn": lambda: IQLearn(IQLearnConfig(hidden_sizes=(8,)), 3, 2, num_seeds=2),
+    "sqil": lambda: SQIL(SQILConfig(hidden_sizes=(8,)), 3, 2, num_seeds=2),
 }
 
 

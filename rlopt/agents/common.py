@@ -4,7 +4,9 @@ import torch
 from torch import Tensor, nn
 
 from rlopt.agents.noise import standard_normal
+from rlopt.errors import UserError
 from rlopt.networks import Actor
+from rlopt.transition import Transition
 
 Gaussian = tuple[Tensor, Tensor]
 """Mean and log standard deviation before the tanh, each `[S, B, A]`: what an actor returns."""
@@ -34,3 +36,10 @@ class Policy:
 def polyak_update(target: nn.Module, source: nn.Module, tau: float) -> None:
     """target <- (1 - tau) target + tau source."""
     torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), tau)
+
+
+def required(expert: Transition | None, title: str) -> Transition:
+    """The expert's transitions. Raises UserError where a method of this title was given none."""
+    if expert is None:
+        raise UserError(f"{title} has no demonstrations to learn from: pass them to train_online(..., expert=...).")
+    return expert

@@ -6,10 +6,14 @@ from typing import Any
 
 from rlopt.agents.agent import Agent
 from rlopt.agents.bc import BC
+from rlopt.agents.gail import GAIL
 from rlopt.agents.ipmd import IPMD
+from rlopt.agents.iqlearn import IQLearn
 from rlopt.agents.sac import SAC
+from rlopt.agents.sqil import SQIL
 from rlopt.config import BCConfig, IPMDConfig, SACConfig
 from rlopt.errors import UserError
+from rlopt.peer_config import GAILConfig, IQLearnConfig, SQILConfig
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,10 @@ register(
     Method("ipmd", "IPMD", IPMD, IPMDConfig, "#D55E00", "RLOpt-IPMD", "ipmd_model.pt", seed=43, from_states=STATES)
 )
 register(Method("bc", "BC", BC, BCConfig, "#009E73", "RLOpt-BC", "bc_policy_seed{seed}.pt", seed=44, online=False))
+PAIRS = {"reward_inputs": "ss"}
+register(Method("gail", "GAIL", GAIL, GAILConfig, "#CC79A7", "RLOpt-GAIL", "gail_model.pt", seed=45, from_states=PAIRS))
+register(Method("iqlearn", "IQ-Learn", IQLearn, IQLearnConfig, "#E69F00", "RLOpt-IQLearn", "iqlearn_model.pt", seed=46))
+register(Method("sqil", "SQIL", SQIL, SQILConfig, "#56B4E9", "RLOpt-SQIL", "sqil_model.pt", seed=47))
 
 
 def get_method(name: str) -> Method:

@@ -11,15 +11,15 @@ from torch import Tensor
 from rlopt import losses
 from rlopt.agents.adam import Adam
 from rlopt.agents.agent import Metrics
+from rlopt.agents.common import required
 from rlopt.agents.noise import uniform_like
 from rlopt.config import IPMDConfig
-from rlopt.errors import UserError
 from rlopt.networks import RewardNet, seed_generators
 from rlopt.states import check_form, check_tensor, set_generator
 from rlopt.transition import Transition
 
-# Reward networks draw from a stream of their own: on the environment's reward IPMD then is SAC, bit for bit.
-_REWARD_STREAM = 1 << 32
+REWARD_STREAM = 1 << 32
+"""Reward networks draw from a stream of their own: on the environment's reward IPMD then is SAC, bit for bit."""
 RUNNING_MEAN_RATE = 0.005
 """Step of the running means of rewards and of terminations, per update."""
 _LEARNING_RATE = 3e-4
@@ -135,13 +135,13 @@ class LearnedReward(_NetworkReward):
         device: torch.device | str = "cpu",
     ):
         self.config = config
-        generators = seed_generators(_REWARD_STREAM + seed, num_seeds)
+        generators = seed_generators(REWARD_STREAM + seed, num_seeds)
         self.net = make_reward_net(config, observation_size, action_size, config.hidden_sizes, generators).to(device)
         # the mean of all reward networks so far: the convergence theory of mirror descent is about means
         self.scoring_net = deepcopy(self.net).requires_grad_(False)
         self.mean_weight = torch.zeros(num_seeds, device=device)  # [S]
         self.optimizer = Adam(self.net.parameters(), _LEARNING_RATE)
-        self.generator = torch.Generator(device).manual_seed(_REWARD_STREAM + seed)
+        self.generator = torch.Generator(device).manual_seed(REWARD_STREAM + seed)
         self.policy_termination_rate = torch.zeros(num_seeds, device=device)
         self.expert_termination_rate = torch.zeros(num_seeds, device=device)
         self.highest_reward = torch.full((num_seeds,), 1 / config.value_regularizer, device=device)
@@ -162,9 +162,8 @@ class LearnedReward(_NetworkReward):
 
     def update(self, batch: Transition, expert: Transition | None, noise: Tensor | None) -> Relabelled:
         """One step of  min_theta  E_pi[r] - E_expert[r] + psi(theta); returns r_theta of both batches from before it."""
-        if expert is None or noise is None:
-            raise UserError("IPMD has no demonstrations to learn from: pass them to train_online(..., expert=...).")
-        net, config = self.net, self.config
+        expert, net, config = required(expert, "IPMD"), self.net, self.config
+        assert noise is not None
         size = min(batch.reward.shape[1], expert.reward.shape[1]) // 2 or 1  # half a batch of points costs half as much
         policy_x = net.features(batch.observation, batch.action, batch.next_observation)  # [S, B, F]
         expert_x = net.features(expert.observation, expert.action, expert.next_observation)

@@ -105,12 +105,13 @@ class SAC:
         mirror: Gaussian | None = None,
         inverse_eta: float = 0.0,
         num_policy_samples: int | None = None,
+        tune_temperature: bool = True,
     ) -> Metrics:
         """Actors towards the soft greedy policies, actions by `noise` `[S, B, A]`; temperatures keep the entropy at -A.
 
-        Temperatures are tuned on the first `num_policy_samples` observations alone (None: all), the policies' own; the rest are
-        the expert's. With `mirror`, the policies pi_k of the last mirror step on the same observations,
-        (1/eta) KL(pi || pi_k) is added to the loss.
+        Temperatures are tuned (without `tune_temperature`, they stay) on the first `num_policy_samples` observations alone
+        (None: all), the policies' own; the rest are the expert's. With `mirror`, the policies pi_k of the last mirror step on
+        the same observations, (1/eta) KL(pi || pi_k) is added to the loss.
         """
         alpha = self.alpha
         mean, log_std = self.actor(observation)
@@ -120,7 +121,7 @@ class SAC:
             policy_loss = policy_loss + inverse_eta * losses.gaussian_kl(mean, log_std, *mirror).mean(-1)
         own_log_prob = log_prob.detach()[:, :num_policy_samples]
         temperature_loss = losses.temperature_loss(self.log_alpha, own_log_prob, self.target_entropy)
-        self.actor_optimizer.minimize(policy_loss + temperature_loss)
+        self.actor_optimizer.minimize(policy_loss + float(tune_temperature) * temperature_loss)
         return {"policy_loss": policy_loss.detach(), "alpha": alpha, "entropy": -own_log_prob.mean(-1)}
 
     def update_targets(self) -> None:

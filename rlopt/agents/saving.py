@@ -10,6 +10,7 @@ import torch
 
 from rlopt.agents.agent import Agent
 from rlopt.agents.methods import get_method, method_of
+from rlopt.commands import called
 from rlopt.errors import UserError
 from rlopt.legacy import upgrade_agent, upgrade_settings
 from rlopt.logs.files import load_safely, save_atomically
@@ -40,9 +41,7 @@ def load_agent(path: str | Path, device: torch.device | str = "cpu") -> tuple[Ag
 
     Raises UserError for a file that is missing, damaged or no model of rlopt.
     """
-    state = load_safely(
-        path, what="Model", hint="Train one with scripts/01_collect_expert_data.py or 02_train_ipmd.py."
-    )
+    state = load_safely(path, what="Model", hint=f"Train one with {called('collect')} or {called('ipmd')}.")
     known = isinstance(state, dict) and is_exactly(state.get("format"), FORMAT)
     if not known or not is_exactly(state.get("version"), 2, VERSION):
         raise UserError(f"{path} is no model file of rlopt (format {FORMAT}, version {VERSION}).")

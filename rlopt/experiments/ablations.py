@@ -11,13 +11,14 @@ from rlopt.config import IPMDConfig, RunOptions, Selection, TrainingConfig, conf
 from rlopt.envs.spec import EnvSpec, as_spec
 from rlopt.errors import UserError
 from rlopt.experiments.budget import check_whole_episode
+from rlopt.experiments.cells import Plan, resources_of, run_in_turn
 from rlopt.experiments.reward_recovery import reward_recovery
 from rlopt.experiments.run import Settings, final_evaluation, train, training_run
-from rlopt.experiments.stage_cache import StageCache
+from rlopt.experiments.study_cells import Stage, study_plan
+from rlopt.imitation.demonstrations import Demonstrations
 from rlopt.imitation.expert_buffer import ExpertReplayBuffer
 from rlopt.imitation.readers import environment_of, prepare_demonstrations
-from rlopt.logs.files import check_writable, tell_how_to_go_on, write_text_atomically
-from rlopt.logs.lock import only_process_in
+from rlopt.logs.files import check_writable, write_text_atomically
 from rlopt.logs.run_folder import to_json
 from rlopt.report.plots import counted
 from rlopt.report.results import score_summary, success_summary
@@ -42,7 +43,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
 """What each ablation changes in `IPMDConfig`. A regulariser of exactly zero has no bounded optimum: 0.01 stands for none."""
 
 
-def run_ablations(
+def plan_ablations(
     expert_data: Any,
     *,
     env: EnvSpec | str | None = None,
@@ -55,7 +56,7 @@ def run_ablations(
     agent_settings: Settings = None,
     training_settings: Settings = None,
     options: RunOptions = RunOptions(),  # noqa: B008  (frozen)
-) -> dict[str, Any]:
+) -> Plan:
     """IPMD with one thing changed at a time: score and reward recovery. Finished ones are kept, so it can go on.
 
     Args:
@@ -72,7 +73,7 @@ def run_ablations(
         options: device, logs, W&B.
 
     Returns:
-        The content of `ablations.json`.
+        The cells, one an ablation; what they come to is the content of `ablations.json`.
 
     Raises:
         UserError: for wrong input, before anything is trained.
@@ -92,32 +93,10 @@ def run_ablations(
     for config in configs.values():
         check_memory(config, training, spec.sizes, device)
     check_writable(directory)
-    with tell_how_to_go_on(lambda: "start the same command again, which goes on"), only_process_in(directory):
-        learned_from = {"demonstrations_sha256": data.digest}
-        shared = to_json({"training": training, "demos": demos, "expert_return": data.expert_return, **learned_from})
-        cache = StageCache(directory / "ablations.pt", shared)
+    learned_from = {"demonstrations_sha256": data.digest}
+    shared = to_json({"training": training, "demos": demos, "expert_return": data.expert_return, **learned_from})
 
-        def ablate(name: str, config: IPMDConfig) -> dict[str, Any]:
-            agent = method.agent(config, *spec.sizes, num_seeds=num_seeds, seed=seed, device=device)
-            expert = ExpertReplayBuffer(data, device=device, seed=seed)
-            settings = {
-                "ablation": name,
-                "agent": agent.config,
-                "training": training,
-                "device": str(device),
-                **learned_from,
-            }
-            with training_run(method, spec, settings, frames, options, "auto") as (log, checkpoints):
-                log.info(f"Ablation: {name}")
-                history = train(agent, spec, training, expert, log, **checkpoints)
-                final = final_evaluation(agent, spec, training)
-                cell = score_summary(final.returns.mean(1), data) | success_summary(final.successes)
-            recovery = reward_recovery(agent, spec, envs=training.eval_envs)
-            return {**cell, "frames": history.x, "returns": history.returns, "pearson": recovery["pearson"]}
-
-        cells = {
-            name: cache.get_or_run(name, partial(ablate, name, config), config) for name, config in configs.items()
-        }
+    def write(cells: dict[str, Any]) -> dict[str, Any]:
         results = {"env": spec.env_id, **shared, "random_return": data.random_return, "ablations": cells}
         write_text_atomically(directory / "ablations.json", json.dumps(to_json(results), indent=2) + "\n")
         ablation_figure(
@@ -126,4 +105,45 @@ def run_ablations(
             path=directory / "ablations.png",
             scored=data.expert_return is not None,
         )
-    return results
+        return results
+
+    stages = {
+        name: Stage(
+            partial(_ablate, name, config, training, data, spec, str(device)),
+            f"{method.name}/{spec.name}",
+            config,
+            partial(resources_of, config, training, spec.sizes, str(device)),
+        )
+        for name, config in configs.items()
+    }
+    return study_plan(f"{spec.name}/ablations", directory / "ablations.pt", shared, stages, options, write)
+
+
+def _ablate(
+    name: str,
+    config: IPMDConfig,
+    training: TrainingConfig,
+    data: Demonstrations,
+    spec: EnvSpec,
+    device: str,
+    *,
+    options: RunOptions,
+) -> dict[str, Any]:
+    """Train IPMD with one thing changed."""
+    method, seeds = get_method("ipmd"), {"num_seeds": training.num_seeds, "seed": training.seed}
+    agent = method.agent(config, *spec.sizes, **seeds, device=choose_device(device))
+    expert = ExpertReplayBuffer(data, device=device, seed=training.seed)
+    settings = {"ablation": name, "agent": agent.config, "training": training, "device": device}
+    settings |= {"demonstrations_sha256": data.digest}
+    with training_run(method, spec, settings, training.frames, options, "auto") as (log, checkpoints):
+        log.info(f"Ablation: {name}")
+        history = train(agent, spec, training, expert, log, **checkpoints)
+        final = final_evaluation(agent, spec, training)
+        cell = score_summary(final.returns.mean(1), data) | success_summary(final.successes)
+    recovery = reward_recovery(agent, spec, envs=training.eval_envs)
+    return {**cell, "frames": history.x, "returns": history.returns, "pearson": recovery["pearson"]}
+
+
+def run_ablations(expert_data: Any, **arguments: Any) -> dict[str, Any]:
+    """The content of `ablations.json` of ablations that run in turn; arguments as of `plan_ablations`."""
+    return run_in_turn(plan_ablations(expert_data, **arguments))

@@ -102,3 +102,8 @@ def collect_expert_data(
         save_models(agent, method, log, spec, training.seeds, **extra)
     outcome = (agent, final.returns, history, log.directory, path)
     return StageResult(*outcome, successes=final.successes, demonstrations_sha256=demonstrations.digest)
+
+
+def expert_summary(env_id: str | EnvSpec, **arguments: Any) -> dict[str, Any]:
+    """What `collect_expert_data` came to, in primitives."""
+    return collect_expert_data(env_id, **arguments).summary()

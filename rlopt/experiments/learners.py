@@ -125,3 +125,8 @@ def train_ipmd(expert_data: Any = None, **arguments: Any) -> StageResult:
 def train_bc(expert_data: Any = None, **arguments: Any) -> StageResult:
     """Train behaviour cloning on demonstrations; arguments as of `train_method`."""
     return train_method("bc", expert_data, **arguments)
+
+
+def learner_summary(name: str, expert_data: Any, **arguments: Any) -> dict[str, Any]:
+    """What `train_method` came to, in primitives."""
+    return train_method(name, expert_data, **arguments).summary()

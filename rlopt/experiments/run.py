@@ -140,7 +140,10 @@ def environment(spec: EnvSpec) -> dict[str, Any]:
 
 
 def save_models(agent: Agent, method: Method, log: RunLog, spec: EnvSpec, seeds: list[int], **extra: Any) -> Path:
-    """The trained agent in its run folder or, where the method says so, one file for each seed beside the run folders."""
+    """The trained agent in its run folder; where the method says so, one file for each seed there and beside the run folders.
+
+    Those beside are of the latest run: of two runs with the same seeds, one overwrites the other's.
+    """
     extra |= {name: value for name, value in environment(spec).items() if name != "env"}
     extra |= {"action_low": torch.tensor(spec.action_low), "action_high": torch.tensor(spec.action_high)}
     if "{seed}" not in method.model_file:
@@ -154,8 +157,9 @@ def save_models(agent: Agent, method: Method, log: RunLog, spec: EnvSpec, seeds:
         for index, (seed, path) in enumerate(zip(seeds, paths, strict=True)):
             single = method.agent(agent.config, *spec.sizes, device=agent.device)
             single.load_state_dict(take_seed(agent.state_dict(), index, len(seeds)))
-            save_agent(path, single, spec.env_id, [seed], **extra)
-        log.keep(f"{method.name}-{spec.name}", "model", paths)
+            for place in (log.directory, folder):
+                save_agent(place / path.name, single, spec.env_id, [seed], **extra)
+        log.keep(f"{method.name}-{spec.name}", "model", [log.directory / path.name for path in paths])
     return folder / method.model_file.format(seed="*")
 
 

@@ -1,6 +1,7 @@
-"""Cache of finished stages on disk, for resuming an interrupted comparison or study."""
+"""Cache of finished stages on disk, for resuming an interrupted comparison or study, and for cells that ran by themselves."""
 
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ class StageCache:
         same: settings in which what is there must agree, if it does in all others.
         check: of a stage's name and result, raises an exception if that is none.
         command: the flags that the first stage began with, for `recorded_command`.
+        alone: the one stage that this process runs, beside others that run theirs: its result goes to a file of its own, which
+            a cache of all stages takes over.
 
     Raises UserError if they do not agree, or if the file is damaged or holds something else.
     """
@@ -35,25 +38,37 @@ class StageCache:
         same: Sequence[str] = (),
         check: Callable[[str, dict[str, Any]], None] = lambda name, result: None,
         command: Mapping[str, Any] | None = None,
+        alone: str | None = None,
     ):
-        self.path = path
+        self.path, self.alone = path, alone
         self.settings = to_json(settings)
         self.command = dict(command or {})
         self.stages: dict[str, dict[str, Any]] = {}
-        if keep and path.exists():
-            state = read_stages(path, check)
-            if not (differing := self._differ_from(state["settings"])):
-                self.stages = state["stages"]
-            elif differing <= set(same):
-                raise UserError(
-                    f"What is in {path.parent} was begun with other demonstrations: "
-                    "give it the same ones, or leave out --resume."
-                )
-            else:
-                _warn(
-                    f"What is in {path.parent} was begun with other settings ({', '.join(sorted(differing))}): "
-                    "it is begun anew."
-                )
+        self._taken_over = cell_files(path)
+        """Files of single stages; the next `save` of all stages removes them."""
+        if self._taken_over and not keep:
+            raise UserError(
+                f"Cells that ran by themselves are in {cells_folder(path)}: add --resume to collect them, or delete that "
+                "folder to begin anew."
+            )
+        for file in [path, *self._taken_over] if keep else []:
+            self.stages |= self._stages_in(file, check, same) if file.exists() else {}
+
+    def _stages_in(
+        self, file: Path, check: Callable[[str, dict[str, Any]], None], same: Sequence[str]
+    ) -> dict[str, dict[str, Any]]:
+        state = read_stages(file, check)
+        if not (differing := self._differ_from(state["settings"])):
+            return state["stages"]
+        if differing <= set(same):
+            raise UserError(
+                f"What is in {file.parent} was begun with other demonstrations: "
+                "give it the same ones, or leave out --resume."
+            )
+        _warn(
+            f"What is in {file.parent} was begun with other settings ({', '.join(sorted(differing))}): it is begun anew."
+        )
+        return {}
 
     def _differ_from(self, settings: Any) -> set[str]:
         """The settings that were others, or that an earlier version did not have."""
@@ -63,10 +78,18 @@ class StageCache:
 
     def save(self) -> None:
         """Write what is finished, be it nothing yet: a stage that is stopped can then go on by `recorded_command`."""
-        save_atomically(self.path, {"settings": self.settings, "stages": self.stages, "command": self.command})
+        state: dict[str, Any] = {"settings": self.settings, "stages": self.stages, "command": self.command}
+        if self.alone is not None:
+            own = {name: stage for name, stage in self.stages.items() if name == self.alone}
+            save_atomically(cells_folder(self.path) / f"{slug(self.alone)}.pt", {**state, "stages": own})
+            return
+        save_atomically(self.path, state)
+        for file in self._taken_over:
+            file.unlink(missing_ok=True)
+        self._taken_over = []
 
-    def get_or_run(self, name: str, run: Callable[[], dict[str, Any]], config: Any = None) -> dict[str, Any]:
-        """The result called `name`, of a stage with this `config`: from the cache, or by running it now.
+    def find(self, name: str, config: Any = None) -> dict[str, Any] | None:
+        """The result called `name` of a stage with this `config`, if it is there.
 
         A config that differs in where and how often things are done, not in what is learned, is the same.
         """
@@ -74,10 +97,33 @@ class StageCache:
         changed = {} if kept is None else changed_settings(kept["config"], config)
         if changed:
             _warn(f"{name} had other settings ({', '.join(sorted(changed))}): it is trained anew.")
-        if kept is None or changed:
-            self.stages[name] = {"config": to_json(config), "result": run()}
-            self.save()
+        return None if kept is None or changed else kept["result"]
+
+    def keep(self, name: str, config: Any, result: dict[str, Any]) -> None:
+        """Take the result of a stage with this config, and write it."""
+        self.stages[name] = {"config": to_json(config), "result": result}
+        self.save()
+
+    def get_or_run(self, name: str, run: Callable[[], dict[str, Any]], config: Any = None) -> dict[str, Any]:
+        """The result called `name`, of a stage with this `config`: from the cache, or by running it now."""
+        if self.find(name, config) is None:
+            self.keep(name, config, run())
         return self.stages[name]["result"]
+
+
+def cells_folder(path: Path) -> Path:
+    """Where the results of stages lie that ran by themselves, of a cache in the file `path`."""
+    return path.with_suffix(".cells")
+
+
+def cell_files(path: Path) -> list[Path]:
+    """Those results, each in a file."""
+    return sorted(file for file in cells_folder(path).glob("*.pt") if not file.name.startswith("."))
+
+
+def slug(name: str) -> str:
+    """A name for files and command lines: "1/eta = 0.1" is "1-eta-0.1"."""
+    return re.sub(r"[^A-Za-z0-9._]+", "-", name).strip("-")
 
 
 def read_stages(path: Path, check: Callable[[str, dict[str, Any]], None] = lambda name, result: None) -> dict[str, Any]:
@@ -95,8 +141,9 @@ def read_stages(path: Path, check: Callable[[str, dict[str, Any]], None] = lambd
 
 def recorded_command(folder: str | Path) -> dict[str, Any]:
     """The flags that the comparison in `folder` began with. Raises UserError if there is none, or no flags are known."""
-    path = Path(folder) / "stages.pt"
-    if not path.exists():
+    whole = Path(folder) / "stages.pt"
+    path = next((file for file in (whole, *cell_files(whole)) if file.exists()), None)
+    if path is None:
         raise UserError(f"{folder} holds no comparison: --resume takes the folder of its results, SAVE_DIR/ENV.")
     state = read_stages(path)
     if not state.get("command"):

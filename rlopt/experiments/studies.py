@@ -11,11 +11,12 @@ import torch
 from tensordict import TensorDict
 from torch import Tensor
 
-from rlopt.agents import Method, get_method
+from rlopt.agents import get_method
 from rlopt.checked import require_positive
-from rlopt.config import LoopConfig, RunOptions, Selection
+from rlopt.config import LoopConfig, RunOptions, Selection, TrainingConfig
 from rlopt.envs.spec import EnvSpec, as_spec
 from rlopt.experiments.budget import check_whole_episode
+from rlopt.experiments.cells import Plan, resources_of, run_in_turn
 from rlopt.experiments.run import (
     Settings,
     configure_methods,
@@ -23,11 +24,11 @@ from rlopt.experiments.run import (
     train,
     training_run,
 )
-from rlopt.experiments.stage_cache import StageCache
+from rlopt.experiments.study_cells import Stage, study_plan
+from rlopt.imitation.demonstrations import Demonstrations
 from rlopt.imitation.expert_buffer import ExpertReplayBuffer
 from rlopt.imitation.readers import environment_of, prepare_demonstrations
-from rlopt.logs.files import check_writable, tell_how_to_go_on, write_text_atomically
-from rlopt.logs.lock import only_process_in
+from rlopt.logs.files import check_writable, write_text_atomically
 from rlopt.logs.run_folder import to_json
 from rlopt.report.results import score_summary, success_summary
 from rlopt.report.study_plots import study_figure
@@ -78,7 +79,7 @@ class GroupedExperts:
         return max(self.buffers, key=len).observation_statistics()
 
 
-def study_demonstrations(
+def plan_demonstrations(
     expert_data: Any,
     *,
     env: EnvSpec | str | None = None,
@@ -94,8 +95,8 @@ def study_demonstrations(
     agent_settings: Settings = None,
     training_settings: Settings = None,
     options: RunOptions = RunOptions(),  # noqa: B008  (frozen)
-) -> dict[str, Any]:
-    """Score against the number of demonstrations; each method's cells train in one stacked update.
+) -> Plan:
+    """Score against the number of demonstrations; each method's points train in one stacked update, which is a cell.
 
     Finished methods are kept, so it can go on.
 
@@ -116,7 +117,7 @@ def study_demonstrations(
         options: device, logs, W&B.
 
     Returns:
-        The content of `demonstrations.json`: scores by method and count, with intervals.
+        The cells; what they come to is the content of `demonstrations.json`: scores by method and count, with intervals.
 
     Raises:
         UserError: for wrong input, before anything is trained.
@@ -146,33 +147,11 @@ def study_demonstrations(
     for config, training in configs.values():
         check_memory(config, training, spec.sizes, device)
     check_writable(directory)
-    with tell_how_to_go_on(lambda: "start the same command again, which goes on"), only_process_in(directory):
-        digests = [cell.digest for cell in cells]
-        shared = {"counts": list(counts), "num_seeds": num_seeds, "demonstrations_sha256": digests}
-        cache = StageCache(directory / "demonstrations.pt", shared)
+    digests = [cell.digest for cell in cells]
+    shared = {"counts": list(counts), "num_seeds": num_seeds, "demonstrations_sha256": digests}
 
-        def study(method: Method, config: Any, training: LoopConfig) -> dict[str, Any]:
-            buffers = [ExpertReplayBuffer(cell, device=device, seed=seed + i) for i, cell in enumerate(cells)]
-            agent = method.agent(config, *spec.sizes, num_seeds=total, seed=seed, device=device)
-            record = {"device": str(device), **shared, "agent": agent.config, "training": training}
-            length = frames if method.online else bc_epochs
-            with training_run(method, spec, record, length, options, "auto") as (log, checkpoints):
-                train(agent, spec, training, GroupedExperts(buffers, num_seeds), log, **checkpoints)
-                final = final_evaluation(agent, spec, training)
-            groups = np.split(np.arange(total), len(counts))  # the seeds of each count
-            cells_of_method = [
-                score_summary(final.returns[group].mean(1), data)
-                | success_summary(None if final.successes is None else final.successes[group])
-                for group in groups
-            ]
-            return {"scores": cells_of_method}
-
-        scores = {
-            method.name: cache.get_or_run(
-                method.name, partial(study, method, agent, training), {"agent": agent, "training": training}
-            )["scores"]
-            for method, (agent, training) in ((method, configs[method.name]) for method in chosen)
-        }
+    def write(found: dict[str, Any]) -> dict[str, Any]:
+        scores = {name: result["scores"] for name, result in found.items()}
         results: dict[str, Any] = {
             **{"env": spec.env_id, "counts": list(counts), "num_seeds": num_seeds},
             **{"subsample": subsample, "noise": noise, "frames": frames},
@@ -190,4 +169,50 @@ def study_demonstrations(
             path=directory / "demonstrations.png",
             scored=data.expert_return is not None,
         )
-    return results
+        return results
+
+    stages = {
+        name: Stage(
+            partial(_study, name, agent, training, cells, spec, str(device), shared),
+            f"{name}/{spec.name}",
+            {"agent": agent, "training": training},
+            partial(resources_of, agent, training, spec.sizes, str(device)),
+        )
+        for name, (agent, training) in configs.items()
+    }
+    return study_plan(f"{spec.name}/demonstrations", directory / "demonstrations.pt", shared, stages, options, write)
+
+
+def _study(
+    name: str,
+    config: Any,
+    training: LoopConfig,
+    cells: Sequence[Demonstrations],
+    spec: EnvSpec,
+    device: str,
+    shared: Mapping[str, Any],
+    *,
+    options: RunOptions,
+) -> dict[str, Any]:
+    """Train a method on all numbers of demonstrations at once."""
+    method, total, seed = get_method(name), training.num_seeds, training.seed
+    buffers = [ExpertReplayBuffer(cell, device=device, seed=seed + i) for i, cell in enumerate(cells)]
+    agent = method.agent(config, *spec.sizes, num_seeds=total, seed=seed, device=choose_device(device))
+    record = {"device": device, **shared, "agent": agent.config, "training": training}
+    length = training.frames if isinstance(training, TrainingConfig) else config.epochs
+    with training_run(method, spec, record, length, options, "auto") as (log, checkpoints):
+        train(agent, spec, training, GroupedExperts(buffers, total // len(cells)), log, **checkpoints)
+        final = final_evaluation(agent, spec, training)
+    groups = np.split(np.arange(total), len(cells))  # the seeds of each count
+    return {
+        "scores": [
+            score_summary(final.returns[group].mean(1), cells[0])
+            | success_summary(None if final.successes is None else final.successes[group])
+            for group in groups
+        ]
+    }
+
+
+def study_demonstrations(expert_data: Any, **arguments: Any) -> dict[str, Any]:
+    """The content of `demonstrations.json` of a study whose cells run in turn; arguments as of `plan_demonstrations`."""
+    return run_in_turn(plan_demonstrations(expert_data, **arguments))

@@ -23,13 +23,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rlopt.commands import called
 from rlopt.errors import UserError
 from rlopt.imitation.checks import actions_out_of_range, check_boundaries, plain, validate_transitions
 from rlopt.states import is_exactly
 
 FORMAT = "rlopt-demonstrations"
 VERSION = 1
-COLLECT = "scripts/01_collect_expert_data.py"
+COLLECT = called("collect")
 TRANSITION_KEYS = ("observation", "action", "next_observation", "reward", "terminated", "truncated")
 _DTYPES = {"terminated": torch.bool, "truncated": torch.bool, "episode_lengths": torch.int64}
 _RETURNS = ("expert_return", "random_return")

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from rlopt.commands import called
 from rlopt.envs.spec import EnvSpec, as_spec
 from rlopt.errors import UserError
 from rlopt.imitation.checks import ROUNDING, check_no_actions, storable, unread_flags
@@ -252,7 +253,7 @@ def _scaled(actions: list[np.ndarray], spec: EnvSpec, already: bool) -> list[np.
         low, high = np.full_like(low, -1), np.full_like(high, 1)
     bounds = f"{low.tolist()} to {high.tolist()}"
     room = ROUNDING * (high - low)
-    hint = "pass actions_scaled=True if [-1, 1] stands for the bounds (--actions-scaled of scripts/import_demonstrations.py)"
+    hint = f"pass actions_scaled=True if [-1, 1] stands for the bounds (--actions-scaled of {called('import')})"
     for number, action in enumerate(actions):
         outside = ((action < low - room) | (action > high + room)).any(-1)
         if outside.any():

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rlopt.commands import called
 from rlopt.logs.progress import format_seconds
 from rlopt.report import plots
 from rlopt.report.page import Page, Picture, Section, Table, Text, clip_of
@@ -46,7 +47,7 @@ def result_page(
     configs = results["config"].get("stages", {})
     methods = {title: name for name, title in shown_as.items() if name in configs}
     settings = {title: settings_of(configs[name]) for title, name in methods.items()}
-    told = "It was called from Python." if command is None else command_line("scripts/04_compare_methods.py", command)
+    told = "It was called from Python." if command is None else command_line(called("compare", "python "), command)
     changed, others = settings_sections(settings, methods)
     sections = [
         Section("Result", [_scores(results, rows, header, bars), *_table(results, header, rows)]),
@@ -61,9 +62,9 @@ def result_page(
     return Page(f"{results['env']}: {titles}", f"{results_title(results)}.", sections)
 
 
-def command_line(script: str, flags: Mapping[str, Any]) -> str:
-    """What to type to give a script these flags; None is not given."""
-    words = ["python", script]
+def command_line(program: str, flags: Mapping[str, Any]) -> str:
+    """What to type to give a program (`python scripts/...`) these flags; None is not given."""
+    words = program.split()
     for name, value in flags.items():
         flag = name.replace("_", "-")
         if isinstance(value, bool):

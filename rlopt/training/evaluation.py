@@ -39,6 +39,12 @@ class Episode:
     terminated: np.ndarray  #: `[n]`
     truncated: np.ndarray  #: `[n]`
 
+    @classmethod
+    def of(cls, steps: Sequence[tuple]) -> Episode:
+        """An episode of steps, each with the fields above."""
+        kinds = (np.float32, np.float32, np.float32, np.float32, np.bool_, np.bool_)
+        return cls(*(np.asarray(column, kind) for column, kind in zip(zip(*steps, strict=True), kinds, strict=True)))
+
     @property
     def undiscounted_return(self) -> float:
         """The sum of rewards."""
@@ -107,20 +113,14 @@ class Evaluator:
         return self.play(policy).returns
 
     def play(self, policy: ObservationToAction) -> Evaluation:
-        """Returns and, where the environment's `info` has `is_success` or `success`, successes of a policy.
-
-        Each key means what it means where it comes from: `is_success` counts at an episode's last step (Gymnasium-Robotics,
-        stable-baselines3), `success` at any step (Meta-World). With both, it is `is_success`.
-        """
+        """Returns and, where the environment's `info` has `is_success` or `success`, successes of a policy."""
         returns = np.zeros(self.num_seeds * self.episodes)
         successes = np.zeros(len(returns), bool)
         for step in self._play(policy):
             returns[step.episodes] += step.reward
             for episode, info in zip(step.episodes, step.infos, strict=True):
-                if "is_success" in info:
-                    self.reports_success, successes[episode] = True, np.any(info["is_success"])
-                elif "success" in info:
-                    self.reports_success, successes[episode] = True, successes[episode] or np.any(info["success"])
+                if (told := told_success(info, bool(successes[episode]))) is not None:
+                    self.reports_success, successes[episode] = True, told
         shape = self.num_seeds, self.episodes
         return Evaluation(returns.reshape(shape), successes.reshape(shape) if self.reports_success else None)
 
@@ -138,11 +138,7 @@ class Evaluator:
             )
             for index, *row in zip(step.episodes, *columns, strict=True):
                 rows[index].append(tuple(row))
-        kinds = (np.float32, np.float32, np.float32, np.float32, np.bool_, np.bool_)
-        episodes = [
-            Episode(*(np.asarray(column, kind) for column, kind in zip(zip(*row, strict=True), kinds, strict=True)))
-            for row in rows
-        ]
+        episodes = [Episode.of(row) for row in rows]
         return [episodes[i : i + self.episodes] for i in range(0, len(episodes), self.episodes)]
 
     def close(self) -> None:
@@ -211,6 +207,17 @@ class _Step:
     terminated: np.ndarray
     truncated: np.ndarray
     infos: Sequence[Mapping[str, Any]]
+
+
+def told_success(info: Mapping[str, Any], before: bool) -> bool | None:
+    """Whether an episode is a success as far as a step's `info` tells; None where it does not.
+
+    Each key means what it means where it comes from: `is_success` counts at an episode's last step (Gymnasium-Robotics,
+    stable-baselines3), `success` at any step (Meta-World), so also `before`. With both, it is `is_success`.
+    """
+    if "is_success" in info:
+        return bool(np.any(info["is_success"]))
+    return before or bool(np.any(info["success"])) if "success" in info else None
 
 
 class BestPolicies:

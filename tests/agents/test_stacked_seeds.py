@@ -5,9 +5,10 @@ from operator import attrgetter
 import pytest
 import torch
 
-from rlopt.agents import BC, IPMD, SAC
+from rlopt.agents import BC, GAIL, IPMD, SAC, SQIL, IQLearn
 from rlopt.agents.saving import take_seed
 from rlopt.config import BCConfig, IPMDConfig, SACConfig
+from rlopt.peer_config import GAILConfig, IQLearnConfig, SQILConfig
 from rlopt.transition import Transition
 
 S, B, UPDATES, SEED = 3, 16, 8, 11
@@ -20,6 +21,9 @@ KINDS = {
     "ipmd_standardized": (IPMD, IPMDConfig(**HIDDEN, standardize_observations=True, entropy_backup=False)),
     "ipmd_walking": (IPMD, IPMDConfig(**HIDDEN, expert_ratio=0.5, expert_bound=True, entropy_backup=False)),
     "bc": (BC, BCConfig(**HIDDEN)),
+    "gail": (GAIL, GAILConfig(**HIDDEN)),
+    "iqlearn": (IQLearn, IQLearnConfig(**HIDDEN)),
+    "sqil": (SQIL, SQILConfig(**HIDDEN, batch_size=B)),
 }
 
 each_kind = pytest.mark.parametrize("kind", KINDS)
@@ -28,7 +32,7 @@ each_kind = pytest.mark.parametrize("kind", KINDS)
 def build(kind, num_seeds=S, seed=SEED):
     agent_type, config = KINDS[kind]
     agent = agent_type(config, 3, 2, num_seeds=num_seeds, seed=seed)
-    if isinstance(agent, IPMD):
+    if isinstance(agent, IPMD | GAIL):
         agent.fit_standardizers(torch.tensor([0.1, 0.2, 0.3]), torch.tensor([2.0, 1.0, 3.0]))
     return agent
 
@@ -42,7 +46,7 @@ def batches(make_batch):
 def train(agent, batches, seeds=slice(None)):
     """What each update on these seeds' part of the batches reported."""
     parts = [[Transition(*(value[seeds] for value in batch)) for batch in pair] for pair in batches]
-    return [agent.update(*pair) if isinstance(agent, IPMD) else agent.update(pair[0]) for pair in parts]
+    return [agent.update(pair[0]) if isinstance(agent, SAC | BC) else agent.update(*pair) for pair in parts]
 
 
 @pytest.fixture
@@ -58,9 +62,10 @@ def share_noise(monkeypatch):
         def uniform(reward, own):  # [S, B, 1]
             return torch.rand(S, *reward.shape[1:], 1, generator=generator)[seeds]
 
-        monkeypatch.setattr("rlopt.agents.sac.standard_normal_like", normal)
-        monkeypatch.setattr("rlopt.agents.ipmd.standard_normal_like", normal)
-        monkeypatch.setattr("rlopt.agents.reward.uniform_like", uniform)
+        for module in ("sac", "ipmd", "gail", "iqlearn", "sqil"):
+            monkeypatch.setattr(f"rlopt.agents.{module}.standard_normal_like", normal)
+        for module in ("reward", "gail"):
+            monkeypatch.setattr(f"rlopt.agents.{module}.uniform_like", uniform)
 
     return start
 
@@ -107,7 +112,7 @@ def test_initial_weights_are_those_of_the_seed_alone(kind):
     stacked = build(kind)
     for index in range(S):
         lone = build(kind, num_seeds=1, seed=SEED + index)
-        for network in ("actor", "reward.net") if isinstance(lone, IPMD) else ("actor",):
+        for network in ("actor", "reward.net") if isinstance(lone, IPMD | GAIL) else ("actor",):
             mine = take_seed(attrgetter(network)(stacked).state_dict(), index, S)
             for name, value in attrgetter(network)(lone).state_dict().items():
                 assert torch.equal(value, mine[name]), name

@@ -9,9 +9,10 @@ import pytest
 from .shared import CONF, ROOT
 
 
-def as_rst(text):
+def as_rst(text, what="function"):
     lines = text.splitlines()
-    CONF["as_rst"](None, "function", "rlopt.f", None, {}, lines)
+    CONF["as_rst"](None, what, "rlopt.f", None, {}, lines)
+    assert lines.pop() == ""
     return "\n".join(lines)
 
 
@@ -34,6 +35,20 @@ def test_an_indented_paragraph_is_an_equation_and_sections_are_left_to_napoleon(
     assert as_rst(f"{before}\n{equation}\n{after}") == f"{before}\n::\n\n{equation}\n{after}"
 
 
+def test_an_equation_at_the_end_is_one_without_being_indented():
+    assert as_rst("Loss.\n\nL = |x|\n  + r_") == "Loss.\n\n::\n\n    L = |x|\n      + r_"
+    assert as_rst("Loss.\n\nIt is L = x.") == "Loss.\n\nIt is L = x."
+
+
+def test_a_field_with_a_colon_has_no_type_in_its_text():
+    assert as_rst("mean return; None: not recorded", "attribute") == "\\\nmean return; None: not recorded"
+
+
+def test_a_default_that_a_function_makes_is_shown_as_dots():
+    assert CONF["plain_defaults"](None, "class", "C", None, {}, "(x: dict = <factory>)", "") == ("(x: dict = ...)", "")
+    assert CONF["plain_defaults"](None, "class", "C", None, {}, None, None) == (None, None)
+
+
 def test_the_navigation_names_only_pages_that_are_there(monkeypatch):
     navigation = {"First": ["docs/settings", "docs/not-there"]}
     monkeypatch.setitem(CONF["add_navigation"].__globals__, "NAVIGATION", navigation)
@@ -42,6 +57,17 @@ def test_the_navigation_names_only_pages_that_are_there(monkeypatch):
     assert source[0] == "# rlopt\n\n```{toctree}\n:hidden:\n:caption: First\n\ndocs/settings\n```\n"
     CONF["add_navigation"](None, "RESULTS", other := ["# Results\n"])
     assert other == ["# Results\n"]
+
+
+def test_the_page_of_commands_shows_what_help_prints(tmp_path, monkeypatch):
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts" / "step.py").write_text("import argparse; argparse.ArgumentParser().parse_args()")
+    monkeypatch.setitem(CONF["add_help"].__globals__, "ROOT", tmp_path)
+    CONF["add_help"](None, "docs/settings", other := ["# Settings\n"])
+    assert other == ["# Settings\n"]
+    CONF["add_help"](None, "docs/reference/commands", source := ["# Commands\n"])
+    assert source[0].startswith("# Commands\n\n## step.py\n\n```\nusage: step.py [-h]\n")
+    assert source[0].endswith("exit\n```\n")
 
 
 def test_the_site_begins_at_the_readme(tmp_path):

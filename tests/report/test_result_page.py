@@ -111,7 +111,7 @@ def test_versions_and_where_it_was_made(shown):
 def test_the_command_that_is_shown_is_the_one_that_was_given(monkeypatch, capsys, shown):
     """Parsed again by step 4, it has the same flags."""
     seen = []
-    stand_in = SimpleNamespace(compare_methods=lambda env, command, **_: seen.append(command) or sys.exit(0))
+    stand_in = SimpleNamespace(plan_comparison=lambda env, command, **_: seen.append(command) or sys.exit(0))
     monkeypatch.setitem(sys.modules, "rlopt.experiments.comparison", stand_in)
     words = ["--env", "Pendulum-v1", "--env-kwargs", "g=9.5", "--hidden-size", "64", "--no-wandb", "--compile"]
     words += [
@@ -127,7 +127,7 @@ def test_the_command_that_is_shown_is_the_one_that_was_given(monkeypatch, capsys
         "90",
     ]
     assert run_here(monkeypatch, COMPARE, *words) == 0
-    told = command_line("scripts/04_compare_methods.py", seen[0])
+    told = command_line("python scripts/04_compare_methods.py", seen[0])
     assert "'my results'" in told
     assert run_here(monkeypatch, COMPARE, *shlex.split(told)[2:]) == 0
     assert seen[1] == seen[0]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from rlopt.experiments import comparison as stage_4
+from rlopt.experiments import expert, learners
 from rlopt.imitation import load_demonstrations, save_demonstrations
 from rlopt.presets import PRESETS
 
@@ -164,11 +164,11 @@ def again(comparison, tmp_path, monkeypatch):
 def replace_stage(monkeypatch, method, stage):
     """Have the comparison call `stage` where it would train this method."""
     if method == "sac":
-        monkeypatch.setattr(stage_4, "collect_expert_data", stage)
+        monkeypatch.setattr(expert, "collect_expert_data", stage)
         return
-    train = stage_4.train_method
+    train = learners.train_method
     monkeypatch.setattr(
-        stage_4, "train_method", lambda name, *args, **how: (stage if name == method else train)(name, *args, **how)
+        learners, "train_method", lambda name, *args, **how: (stage if name == method else train)(name, *args, **how)
     )
 
 
@@ -209,7 +209,7 @@ def test_04_resume_runs_the_stage_that_is_missing(again, monkeypatch):
     forbid(monkeypatch, "sac", "ipmd")
     before = files(again / "logs" / "bc")
     assert run_here(monkeypatch, COMPARE, *COMPARISON, "--no-wandb", "--device", "cpu", "--resume") == 0
-    assert len(files(again / "logs" / "bc")) == len(before) + 4  # a new run's log, config, metrics and checksum
+    assert len(files(again / "logs" / "bc")) == len(before) + 6  # log, config, metrics, checksum, policies
     assert set(torch.load(path, weights_only=True)["stages"]) == {"sac", "ipmd", "bc"}
 
 

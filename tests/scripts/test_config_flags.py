@@ -4,11 +4,13 @@ import argparse
 import dataclasses
 import inspect
 import re
+from types import SimpleNamespace
 
 import pytest
 
 from rlopt.config import BCConfig, IPMDConfig, LoopConfig, RunOptions, SACConfig, Selection, TrainingConfig
 from rlopt.experiments import ablations, comparison, expert, learners, studies
+from rlopt.imitation import save_demonstrations
 from rlopt.legacy import RENAMED
 
 from .shared import BC, COLLECT, COMPARE, IPMD, help_entries, run_here
@@ -107,10 +109,10 @@ PLACES = {
     COLLECT: (expert, "collect_expert_data"),
     IPMD: (learners, "train_ipmd"),
     BC: (learners, "train_bc"),
-    COMPARE: (comparison, "compare_methods"),
-    ABLATIONS: (ablations, "run_ablations"),
-    DEMONSTRATIONS: (studies, "study_demonstrations"),
-    REPRODUCE: (comparison, "compare_methods"),
+    COMPARE: (comparison, "plan_comparison"),
+    ABLATIONS: (ablations, "plan_ablations"),
+    DEMONSTRATIONS: (studies, "plan_demonstrations"),
+    REPRODUCE: (comparison, "plan_comparison"),
 }
 
 
@@ -121,8 +123,9 @@ def called_with(script, line, monkeypatch):
         raise Called(settings)
 
     if script == REPRODUCE:  # the expert's settings are looked at in `test_reproduce`
-        monkeypatch.setattr(expert, "collect_expert_data", lambda *args, **settings: None)
-        monkeypatch.setattr("rlopt.imitation.load_demonstrations", lambda path: demonstrations("Pendulum-v1"))
+        data = demonstrations("Pendulum-v1")
+        recorded = SimpleNamespace(summary=lambda: save_demonstrations(data, "reproduced_results/experts/Pendulum-v1"))
+        monkeypatch.setattr(expert, "collect_expert_data", lambda *args, **settings: recorded)
         line = ["--envs", "Pendulum-v1", *line]
     monkeypatch.setattr(*PLACES[script], function)
     with pytest.raises(Called) as caught:

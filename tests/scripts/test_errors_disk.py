@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rlopt.experiments import comparison
+from rlopt.experiments import comparison_cells
 from rlopt.logs import files as disk
 from rlopt.logs.lock import only_process_in
 
@@ -66,7 +66,7 @@ def test_a_comparison_on_a_full_disk_says_resume(quick, call, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(comparison, "write_comparison", full)
+        patch.setattr(comparison_cells, "write_comparison", full)
         code, _, err = call(*quick(COMPARE))
     assert code == 2
     assert err.splitlines()[-1].endswith("free some space, then add --resume to the command.")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rlopt.experiments import comparison
+from rlopt.experiments import learners
 from rlopt.imitation import load_demonstrations, save_demonstrations
 from rlopt.logs import files as disk
 from rlopt.logs.files import load_safely, save_atomically
@@ -62,7 +62,7 @@ def interrupted(quick, call, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(comparison, "train_method", stop)
+        patch.setattr(learners, "train_method", stop)
         assert call(*quick(COMPARE))[0] == 130
     return load_demonstrations(f"{OWN}/expert_buffer.pt").digest
 
@@ -100,7 +100,7 @@ def test_a_comparison_of_given_demonstrations_holds_on_to_them(quick, call, coun
     code, _, err = call(*line, "--resume")
     assert code == 2
     assert "was begun with other demonstrations" in err.splitlines()[-1]
-    train, trained = comparison.train_method, []
+    train, trained = learners.train_method, []
 
     def replace_then(*args, **kwargs):
         trained.append(args[0])
@@ -108,7 +108,7 @@ def test_a_comparison_of_given_demonstrations_holds_on_to_them(quick, call, coun
         save_demonstrations(demonstrations(counter_env), "counter")
         return result
 
-    monkeypatch.setattr(comparison, "train_method", replace_then)
+    monkeypatch.setattr(learners, "train_method", replace_then)
     code, _, err = call(*line)  # replaced while it runs
     assert code == 2
     assert "no longer holds the demonstrations" in err.splitlines()[-1]

@@ -204,10 +204,22 @@ FUNCTIONS = {
     COLLECT: (expert, "collect_expert_data"),
     IPMD: (learners, "train_ipmd"),
     BC: (learners, "train_bc"),
-    COMPARE: (comparison, "compare_methods"),
+    COMPARE: (comparison, "plan_comparison"),
 }
-BESIDE = {"--help", "--reward", "--lr", "--progress", "--wandb", "--env-kwargs", "--max-episode-steps"}
-"""Tested elsewhere: `--reward` goes to a stage of its own, the others are the same as a flag of the tables."""
+BESIDE = {
+    "--help",
+    "--cells",
+    "--cell",
+    "--seeds-per-cell",
+    "--reward",
+    "--lr",
+    "--progress",
+    "--wandb",
+    "--env-kwargs",
+    "--max-episode-steps",
+}
+"""Tested elsewhere: `--reward` goes to a stage of its own, cells have their own tests, the others are the same as a flag of the
+tables."""
 
 
 class Called(Exception):

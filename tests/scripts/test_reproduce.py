@@ -1,7 +1,9 @@
 """`reproduce_results.py`: what it asks of the pipeline, what it keeps, and its table."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,6 +11,7 @@ import torch
 from rlopt.agents import METHODS
 from rlopt.config import configure
 from rlopt.experiments import comparison, expert
+from rlopt.experiments.cells import Cell, Plan
 from rlopt.experiments.run import reach
 from rlopt.imitation import Demonstrations, save_demonstrations
 
@@ -44,6 +47,7 @@ def asked(tmp_path, monkeypatch):
     def collect(env_id, *, frames, num_seeds, save_dir, agent_settings, **settings):
         calls.append((env_id, "sac", frames, num_seeds, agent_settings))
         save_demonstrations(falls_twice(env_id), Path(save_dir) / env_id)
+        return SimpleNamespace(summary=dict)
 
     def compare(env_id, *, ipmd_frames, num_seeds, save_dir, skip_demos, agent_settings, **settings):
         calls.append((env_id, "ipmd", ipmd_frames, num_seeds, agent_settings, skip_demos))
@@ -52,10 +56,11 @@ def asked(tmp_path, monkeypatch):
         results["methods"] = {"ipmd": method, "bc": method}
         (Path(save_dir) / env_id).mkdir(parents=True)
         (Path(save_dir) / env_id / "results.json").write_text(json.dumps(results))
-        return results
+        cells = [Cell(f"{env_id}/{name}", lambda: None) for name in ("ipmd", "bc")]
+        return Plan(cells, nullcontext, lambda: results)
 
     monkeypatch.setattr(expert, "collect_expert_data", collect)
-    monkeypatch.setattr(comparison, "compare_methods", compare)
+    monkeypatch.setattr(comparison, "plan_comparison", compare)
     return calls
 
 

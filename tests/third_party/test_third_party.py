@@ -20,7 +20,7 @@ from rlopt.report.run_folders import plot_runs
 from rlopt.training import train_offline, train_online
 from rlopt.training.evaluation import random_policy
 
-from . import gail, iqlearn
+from . import offline_iqlearn, red
 
 ENV = "Pendulum-v1"
 SMALL = {"hidden_sizes": (8, 8), "batch_size": 8, "expert_batch_size": 8}
@@ -30,8 +30,8 @@ LOOP = {"num_envs": 2, "warmup_frames": 100, "eval_points": 2, "eval_episodes": 
 @pytest.fixture(autouse=True)
 def registered():
     before = dict(METHODS)
-    register(gail.METHOD)
-    register(iqlearn.METHOD)
+    register(red.METHOD)
+    register(offline_iqlearn.METHOD)
     yield
     METHODS.clear()
     METHODS.update(before)
@@ -53,28 +53,28 @@ def options(tmp_path):
 
 
 def test_a_method_of_ones_own_is_a_short_file():
-    with open(gail.__file__) as file:
+    with open(red.__file__) as file:
         assert sum(1 for _ in file) <= 85
 
 
 def test_seeds_train_stacked_and_are_those_of_separate_runs(demonstrations):
-    config = gail.GAILConfig(**SMALL)
+    config = red.REDConfig(**SMALL)
     training = TrainingConfig(frames=400, num_seeds=2, **LOOP)
-    agent = gail.GAIL(config, 3, 1, num_seeds=2, seed=training.seed)
-    before = [parameter.clone() for parameter in agent.discriminator.parameters()]
+    agent = red.RED(config, 3, 1, num_seeds=2, seed=training.seed)
+    before = [parameter.clone() for parameter in agent.predictor.parameters()]
     history = train_online(agent, ENV, training, ExpertReplayBuffer(demonstrations))
     assert all(
-        (new != old).flatten(1).any(1).all() for new, old in zip(agent.discriminator.parameters(), before, strict=True)
+        (new != old).flatten(1).any(1).all() for new, old in zip(agent.predictor.parameters(), before, strict=True)
     )
-    assert {"discriminator_loss", "critic_loss"} <= history.losses.keys()
+    assert {"prediction_loss", "critic_loss"} <= history.losses.keys()
     # its standardiser saw the demonstrations before the first update
     mean, _ = ExpertReplayBuffer(demonstrations).observation_statistics()
-    torch.testing.assert_close(agent.discriminator.standardizer.mean, mean)
+    torch.testing.assert_close(agent.predictor.standardizer.mean, mean)
 
 
 def test_compiled_updates_do_what_plain_ones_do(demonstrations, assert_same_state, caplog):
     def trained(compiled):
-        agent = gail.GAIL(gail.GAILConfig(**SMALL), 3, 1, num_seeds=2, seed=1)
+        agent = red.RED(red.REDConfig(**SMALL), 3, 1, num_seeds=2, seed=1)
         training = TrainingConfig(frames=240, num_seeds=2, compile=compiled, **LOOP)
         train_online(agent, ENV, training, ExpertReplayBuffer(demonstrations))
         return agent.state_dict()
@@ -85,17 +85,17 @@ def test_compiled_updates_do_what_plain_ones_do(demonstrations, assert_same_stat
 
 def test_stages_know_it(path, options, tmp_path):
     result = train_method(
-        "gail", path, frames=400, num_seeds=2, agent_settings=SMALL, training_settings=LOOP, options=options
+        "red", path, frames=400, num_seeds=2, agent_settings=SMALL, training_settings=LOOP, options=options
     )
-    assert result.directory.parent == options.log_dir / "gail" / ENV
-    loaded, about = load_agent(result.directory / "gail_model.pt")
-    assert (about["kind"], about["seeds"]) == ("gail", [45, 46])
-    assert isinstance(loaded, gail.GAIL)
+    assert result.directory.parent == options.log_dir / "red" / ENV
+    loaded, about = load_agent(result.directory / "red_model.pt")
+    assert (about["kind"], about["seeds"]) == ("red", [48, 49])
+    assert isinstance(loaded, red.RED)
     assert loaded.config == result.agent.config
     expected = evaluate(result.agent.policy, ENV, num_seeds=2, episodes=1)
     assert (evaluate(loaded.policy, ENV, num_seeds=2, episodes=1) == expected).all()
     standing = plot_runs([str(result.directory)], tmp_path / "runs.png", expert_data=path)
-    assert standing["gail"]["frames"] == 400
+    assert standing["red"]["frames"] == 400
     assert (tmp_path / "runs.png").exists()
 
 
@@ -103,33 +103,33 @@ def test_a_comparison_and_a_study_take_it(path, options, tmp_path):
     how = {"agent_settings": {**SMALL, "min_steps_per_epoch": 2}, "options": options, "num_seeds": 2, "bc_epochs": 2}
     results = compare_methods(
         ENV,
-        methods=("ipmd", "gail", "iqlearn", "bc"),
+        methods=("ipmd", "red", "offline_iqlearn", "bc"),
         **{"expert_data": path, "ipmd_frames": 400, "demos": 2, "save_dir": tmp_path / "out"},
         **{"training_settings": LOOP, **how},
     )
-    assert set(results["methods"]) == {"ipmd", "gail", "iqlearn", "bc"}
-    assert results["methods"]["gail"]["frames"] == 400
-    assert results["methods"]["iqlearn"]["epochs"] == 2
-    assert results["config"]["stages"]["gail"]["agent"]["expert_batch_size"] == 8
+    assert set(results["methods"]) == {"ipmd", "red", "offline_iqlearn", "bc"}
+    assert results["methods"]["red"]["frames"] == 400
+    assert results["methods"]["offline_iqlearn"]["epochs"] == 2
+    assert results["config"]["stages"]["red"]["agent"]["expert_batch_size"] == 8
     folder = tmp_path / "out" / ENV
     assert json.loads((folder / "results.json").read_text())["methods"].keys() == results["methods"].keys()
     table = (folder / "results.txt").read_text()
-    assert "GAIL" in table
-    assert "IQ-Learn" in table
+    assert "RED" in table
+    assert "Offline IQ-Learn" in table
     for name in ("comparison.png", "learning_curves.png"):
         assert (folder / name).stat().st_size > 10_000
 
     study = study_demonstrations(
         path,
-        **{"counts": (1, 2), "methods": ("gail",), "frames": 400, "save_dir": tmp_path / "study"},
+        **{"counts": (1, 2), "methods": ("red",), "frames": 400, "save_dir": tmp_path / "study"},
         **{"training_settings": LOOP, **how, "agent_settings": SMALL},
     )
-    assert [len(cell["normalized_per_seed"]) for cell in study["methods"]["gail"]] == [2, 2]
+    assert [len(cell["normalized_per_seed"]) for cell in study["methods"]["red"]] == [2, 2]
 
 
 def test_the_offline_loop_trains_critics(demonstrations):
-    config = iqlearn.IQLearnConfig(hidden_sizes=(32, 32), batch_size=32, learning_rate=3e-3, epochs=4)
-    agent = iqlearn.IQLearn(config, 3, 1, num_seeds=2)
+    config = offline_iqlearn.OfflineIQLearnConfig(hidden_sizes=(32, 32), batch_size=32, learning_rate=3e-3, epochs=4)
+    agent = offline_iqlearn.OfflineIQLearn(config, 3, 1, num_seeds=2)
     history = train_offline(agent, ExpertReplayBuffer(demonstrations))
     losses = torch.tensor(history.losses["iqlearn_loss"])  # [epochs, S]
     assert losses.shape == (4, 2)
@@ -137,9 +137,9 @@ def test_the_offline_loop_trains_critics(demonstrations):
 
 
 def test_what_is_not_registered_is_refused():
-    with pytest.raises(UserError, match=r"no method 'dagger': choose from sac, ipmd, bc, gail, iqlearn"):
+    with pytest.raises(UserError, match=r"no method 'dagger': choose from sac, ipmd, bc, gail, iqlearn, sqil, red"):
         get_method("dagger")
     with pytest.raises(UserError, match="not registered"):
         method_of(object())
-    register(Method("gail", "GAIL 2", gail.GAIL, gail.GAILConfig, "#000000", "X", "x.pt"))  # replaces its namesake
-    assert get_method("gail").title == "GAIL 2"
+    register(Method("red", "RED 2", red.RED, red.REDConfig, "#000000", "X", "x.pt"))  # replaces its namesake
+    assert get_method("red").title == "RED 2"

@@ -8,15 +8,17 @@ import torch
 from torch._dynamo.testing import CompileCounterWithBackend
 
 from rlopt.agents.agent import Agent
+from rlopt.agents.gail import GAIL
 from rlopt.agents.ipmd import IPMD
+from rlopt.agents.iqlearn import IQLearn
 from rlopt.agents.sac import SAC
+from rlopt.agents.sqil import SQIL
 from rlopt.config import IPMDConfig, SACConfig
 from rlopt.cores import available_workers
+from rlopt.peer_config import GAILConfig, IQLearnConfig, SQILConfig
 from rlopt.training.devices import arithmetic_set_up
 from rlopt.training.seed_groups import SeedGroups, group_sizes, share_out
 from rlopt.training.update_runner import UpdateRunner, disagreement, update_all
-
-from ..third_party.gail import GAIL, GAILConfig
 
 S, B, OBS, A, U = 5, 16, 3, 2, 6
 IPMD_SETTINGS = {
@@ -34,8 +36,11 @@ def make(kind: str) -> Agent:
         agent: Agent = SAC(SACConfig(**sizes), OBS, A, num_seeds=S)
     elif kind == "ipmd":
         agent = IPMD(IPMDConfig(**sizes, expert_batch_size=B, **IPMD_SETTINGS), OBS, A, num_seeds=S)
+    elif kind == "sqil":
+        agent = SQIL(SQILConfig(**sizes), OBS, A, num_seeds=S)
     else:
-        agent = GAIL(GAILConfig(**sizes, expert_batch_size=B), OBS, A, num_seeds=S)
+        types = (GAIL, GAILConfig) if kind == "gail" else (IQLearn, IQLearnConfig)
+        agent = types[0](types[1](**sizes, expert_batch_size=B), OBS, A, num_seeds=S)
     agent.fit_standardizers(torch.arange(OBS).float(), torch.arange(OBS) + 1.0)
     return agent
 
@@ -51,7 +56,7 @@ def experts(agent: Agent) -> torch.Tensor | None:
     return packed(1) if agent.expert_batch_size else None
 
 
-@pytest.mark.parametrize("kind", ["sac", "ipmd", "gail"])
+@pytest.mark.parametrize("kind", ["sac", "ipmd", "gail", "iqlearn", "sqil"])
 @pytest.mark.parametrize("sizes", [[1] * S, [3, 2], [2, 2, 1]])
 def test_groups_do_what_one_update_of_all_seeds_does(kind, sizes):
     agent = make(kind)
@@ -150,7 +155,7 @@ def test_workers_are_as_many_as_cores_or_as_the_user_says(monkeypatch):
     assert available_workers() == 4
 
 
-@pytest.mark.parametrize("kind", ["sac", "ipmd", "gail"])
+@pytest.mark.parametrize("kind", ["sac", "ipmd", "gail", "iqlearn", "sqil"])
 def test_one_compilation_serves_groups_of_any_size(kind, monkeypatch):
     backend = CompileCounterWithBackend("aot_eager")  # needs no C++ compiler
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))

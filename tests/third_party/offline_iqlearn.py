@@ -12,7 +12,7 @@ from rlopt.losses import sample_tanh_gaussian, soft_value
 
 
 @dataclass(frozen=True, kw_only=True)
-class IQLearnConfig(SACConfig):
+class OfflineIQLearnConfig(SACConfig):
     """Offline IQ-Learn."""
 
     epochs: int = 20
@@ -23,7 +23,7 @@ class IQLearnConfig(SACConfig):
     positive: ClassVar[tuple[str, ...]] = (*SACConfig.positive, "epochs", "min_steps_per_epoch")
 
 
-class IQLearn:
+class OfflineIQLearn:
     """S independent learners behind one `update`."""
 
     expert_batch_size = 0  # its batch is the expert's
@@ -71,5 +71,12 @@ class IQLearn:
 
 
 METHOD = Method(
-    "iqlearn", "IQ-Learn", IQLearn, IQLearnConfig, "#E69F00", "RLOpt-IQLearn", "iqlearn_model.pt", online=False
+    "offline_iqlearn",
+    "Offline IQ-Learn",
+    OfflineIQLearn,
+    OfflineIQLearnConfig,
+    "#F0E442",
+    "RLOpt-OfflineIQLearn",
+    "offline_iqlearn_model.pt",
+    online=False,
 )

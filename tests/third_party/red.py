@@ -1,10 +1,9 @@
-"""GAIL (Ho, Ermon, arXiv 1606.03476) on SAC, S seeds in one update: what a third party writes for a method of its own."""
+"""Random expert distillation (Wang et al., arXiv 1905.06750), S seeds in one update: what a third party writes for a method."""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 
 from rlopt.agents import SAC, Method
 from rlopt.agents.adam import Adam
@@ -14,19 +13,19 @@ from rlopt.networks import RewardNet, seed_generators
 
 
 @dataclass(frozen=True, kw_only=True)
-class GAILConfig(SACConfig):
-    """GAIL."""
+class REDConfig(SACConfig):
+    """Random expert distillation."""
 
-    discriminator_learning_rate: float = 3e-4
-    """Adam's learning rate for the discriminators."""
+    reward_scale: float = 10.0
+    """sigma: how soon the reward falls where the two networks differ."""
     expert_batch_size: int = 256
     """Expert transitions per seed and update."""
 
-    positive: ClassVar[tuple[str, ...]] = (*SACConfig.positive, "discriminator_learning_rate", "expert_batch_size")
+    positive: ClassVar[tuple[str, ...]] = (*SACConfig.positive, "reward_scale", "expert_batch_size")
 
 
-class GAIL:
-    """S independent GAIL learners behind one `update`."""
+class RED:
+    """S independent RED learners behind one `update`."""
 
     def __init__(self, config, observation_size, action_size, *, num_seeds=1, seed=0, device="cpu"):
         self.config, self.num_seeds, self.device = config, num_seeds, torch.device(device)
@@ -35,38 +34,39 @@ class GAIL:
         self.sac = SAC(config, *sizes, num_seeds=num_seeds, seed=seed, device=device)
         self.actor, self.policy = self.sac.actor, self.sac.policy
         generators = seed_generators((1 << 32) + seed, num_seeds)
-        self.discriminator = RewardNet(*sizes, config.hidden_sizes, generators).to(self.device)
-        self.discriminator_optimizer = Adam(self.discriminator.parameters(), config.discriminator_learning_rate)
+        self.random, self.predictor = (RewardNet(*sizes, (32, 32), generators).to(self.device) for _ in range(2))
+        self.optimizer = Adam(self.predictor.parameters(), 1e-3)
 
     @property
     def optimizers(self):
-        return [*self.sac.optimizers, self.discriminator_optimizer]
+        return [*self.sac.optimizers, self.optimizer]
 
     @property
     def generators(self):
         return self.sac.generators
 
     def fit_standardizers(self, mean, std):
-        self.discriminator.standardizer.fit(mean, std, 1e-3)
+        for net in (self.random, self.predictor):
+            net.standardizer.fit(mean, std, 1e-3)
+
+    def error(self, t):
+        x = self.random.features(t.observation, t.action, t.next_observation)
+        return (self.predictor(x) - self.random(x).detach()).square()
 
     def update(self, batch, expert=None):
         noise = standard_normal_like(batch.action, 2, self.sac.generator)
-        # discriminator:  max_D  E_expert[log D] + E_pi[log(1 - D)],  D = sigmoid(logit)
-        policy_logit, expert_logit = (
-            self.discriminator(self.discriminator.features(t.observation, t.action, t.next_observation))
-            for t in (batch, expert)
-        )
-        loss = F.softplus(policy_logit).mean(-1) + F.softplus(-expert_logit).mean(-1)
-        self.discriminator_optimizer.minimize(loss)
-        # generator:  SAC on r = -log(1 - D)
-        batch = batch.with_reward(F.softplus(policy_logit.detach()))
+        # a network learns what a random one says of the expert's transitions, and of no others
+        prediction_loss = self.error(expert).mean(-1)
+        self.optimizer.minimize(prediction_loss)
+        # SAC on  r = exp(-sigma (f(s, a) - f_random(s, a))^2)
+        batch = batch.with_reward(torch.exp(-self.config.reward_scale * self.error(batch).detach()))
         metrics = self.sac.update_critic(batch, noise[0])
         metrics |= self.sac.update_actor(batch.observation, noise[1])
         self.sac.update_targets()
-        return metrics | {"discriminator_loss": loss.detach()}
+        return metrics | {"prediction_loss": prediction_loss.detach()}
 
     def state_dict(self):
-        parts = ("sac", "discriminator", "discriminator_optimizer")
+        parts = ("sac", "random", "predictor", "optimizer")
         return {name: getattr(self, name).state_dict() for name in parts}
 
     def load_state_dict(self, state):
@@ -74,4 +74,4 @@ class GAIL:
             getattr(self, name).load_state_dict(part)
 
 
-METHOD = Method("gail", "GAIL", GAIL, GAILConfig, "#CC79A7", "RLOpt-GAIL", "gail_model.pt", seed=45)
+METHOD = Method("red", "RED", RED, REDConfig, "#999999", "RLOpt-RED", "red_model.pt", seed=48)

@@ -1,0 +1,5 @@
+"""`python -m rlopt` is the command `rlopt`."""
+
+from rlopt.commands import main
+
+main()

@@ -1,0 +1,114 @@
+"""The cells of an expert with a budget of its own, and of the comparison of those that learn from its demonstrations."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rlopt.agents import METHODS, Method
+from rlopt.config import LoopConfig, RunOptions
+from rlopt.envs.spec import env_spec
+from rlopt.errors import UserError
+from rlopt.experiments import comparison
+from rlopt.experiments.cells import Cell, Plan, Resources, Work, resources_of, seed_groups_of
+from rlopt.experiments.comparison_cells import cell_name
+from rlopt.experiments.expert import expert_summary
+from rlopt.experiments.run import configure_method, configure_methods
+from rlopt.training.devices import choose_device
+
+LEARNERS = (METHODS["ipmd"], METHODS["bc"])
+
+
+@dataclass
+class ExpertFirst:
+    """One environment. The expert is finished when its demonstrations are there; the comparison keeps what it finished."""
+
+    env_id: str
+    experts: Path
+    """The demonstrations go to `experts/ENV`."""
+    expert: Mapping[str, Any]
+    """Arguments of `collect_expert_data`, `frames` and `num_seeds` among them."""
+    learners: Mapping[str, Any]
+    """Arguments of `plan_comparison`, but for the demonstrations."""
+    skip_demos: Callable[[Path], int]
+    """Of the demonstrations, how many to leave out."""
+    options: RunOptions
+    show: Callable[[dict[str, Any]], object]
+    """Gets what the comparison came to."""
+    alone: str | None = field(default=None, init=False)
+    inner: Plan | None = field(default=None, init=False)
+    stack: ExitStack = field(init=False)
+
+    def plan(self) -> Plan:
+        """The expert's cell, and the learners', which need it."""
+        name = f"{self.env_id}/sac"
+        cells = [Cell(name, self._prepare_expert, (), self._of_expert)]
+        seed, seeds, group_size = (self.learners[key] for key in ("seed", "num_seeds", "seeds_per_cell"))
+        for method in LEARNERS:
+            for group in seed_groups_of(method, seeds, group_size):
+                learner = cell_name(self.env_id, method, group, seed, seeds)
+                resources = partial(self._of_learner, method, len(group))
+                cells.append(Cell(learner, partial(self._prepare_learner, learner), (name,), resources))
+        return Plan(cells, self._opened, self._collect)
+
+    def _of_expert(self) -> Resources:
+        own = {
+            name: self.expert[name] for name in ("agent_settings", "training_settings", "frames", "seed", "num_seeds")
+        }
+        settings = configure_method(METHODS["sac"], self.env_id, **own)
+        return self._resources(*settings, self.expert["episodes"])
+
+    def _of_learner(self, method: Method, num_seeds: int) -> Resources:
+        settings = (self.learners["agent_settings"], self.learners["training_settings"])
+        frames = self.learners["ipmd_frames"]
+        configs = configure_methods(
+            LEARNERS, self.env_id, *settings, lambda each: frames if each.online else 1, num_seeds=num_seeds
+        )
+        return self._resources(*configs[method.name])
+
+    def _resources(self, config: Any, training: LoopConfig, episodes: int = 0) -> Resources:
+        device = str(choose_device(self.options.device))
+        return resources_of(config, training, env_spec(self.env_id).sizes, device, episodes)
+
+    @property
+    def expert_data(self) -> Path:
+        """The demonstrations."""
+        return self.experts / self.env_id / "expert_buffer.pt"
+
+    @contextmanager
+    def _opened(self, alone: str | None) -> Iterator[None]:
+        self.alone, self.inner = alone, None
+        with ExitStack() as self.stack:
+            yield
+
+    def _prepare_expert(self) -> Work | None:
+        if self.expert_data.exists():
+            return None
+        call = partial(expert_summary, self.env_id, resume="auto", **self.expert)
+        return Work(call, self.options, f"sac/{self.env_id}", lambda result: None, save_dir=self.experts)
+
+    def _prepare_learner(self, name: str) -> Work | None:
+        return next(cell for cell in self._comparison().cells if cell.name == name).prepare()
+
+    def _comparison(self) -> Plan:
+        """Planned as soon as the demonstrations are there, and opened as long as this plan is."""
+        if self.inner is None:
+            if not self.expert_data.exists():
+                raise UserError(f"{self.env_id}/sac is not finished: run this cell before those that learn from it.")
+            self.inner = comparison.plan_comparison(
+                self.env_id,
+                expert_data=self.expert_data,
+                skip_demos=self.skip_demos(self.expert_data),
+                resume=True,
+                options=self.options,
+                **self.learners,
+            )
+            self.stack.enter_context(self.inner.opened(self.alone))
+        return self.inner
+
+    def _collect(self) -> dict[str, Any]:
+        results = self._comparison().collect()
+        self.show(results)
+        return results
