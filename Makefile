@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install compare taste test lint slow clean
+.PHONY: install compare taste test lint slow docs clean
 
 # the versions that were tested are in constraints.txt; CONSTRAINTS= installs the newest that pyproject.toml allows
 CONSTRAINTS ?= -c constraints.txt
@@ -32,5 +32,14 @@ test: install
 slow: install
 	$(BIN)/python -m pytest -m slow
 
+$(VENV)/.docs: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS) -e ".[docs]"
+	touch $@
+
+# -n and -W: a link or a name without a target fails; -E: all pages are read again, so that none of these is overlooked
+docs: $(VENV)/.docs
+	$(BIN)/sphinx-build -q -n -W --keep-going -E -b html -c docs . build/docs
+	@echo "open build/docs/index.html"
+
 clean:
-	rm -rf $(VENV) *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) build/docs *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

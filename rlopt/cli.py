@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from rlopt.checked import accepted_types
-from rlopt.config import RunOptions, Selection, TrainingConfig
+from rlopt.config import RunOptions, Selection
 from rlopt.errors import DISK_ERRORS, UserError
 from rlopt.legacy import RENAMED
 
@@ -177,19 +177,6 @@ def learner_arguments(parser: argparse.ArgumentParser, agent: type, loop: type) 
     }
 
 
-def comparison_settings(args: argparse.Namespace, *configs: type) -> dict[str, Any]:
-    """Seeds, options, and the settings of several methods: each method takes those that its config class has."""
-    loop, own = {field.name for field in fields(TrainingConfig)}, ("seed", "num_seeds", "frames")
-    settings = {name: value for name, value in given(args, *configs).items() if name not in own}
-    return {
-        "seed": args.seed,
-        "num_seeds": args.num_seeds,
-        "agent_settings": {name: value for name, value in settings.items() if name not in loop},
-        "training_settings": {name: value for name, value in settings.items() if name in loop},
-        "options": configured(args, RunOptions),
-    }
-
-
 def check_source(source: str) -> None:
     """Raise UserError for demonstrations that are not there, before anything heavy is loaded."""
     if ":" not in source and not Path(source).is_dir():  # a folder is a format's
@@ -207,7 +194,7 @@ def add_start_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def as_before(args: argparse.Namespace) -> None:
-    """Let a resumed run compute where it did, and log to W&B if it did, where no flag says otherwise."""
+    """Let a resumed run compute where it did, and log to W&B and TensorBoard if it did, where no flag says otherwise."""
     folder = None if args.resume is None else Path(args.resume)
     if folder is None or not (folder / "config.json").exists():
         return
@@ -217,6 +204,8 @@ def as_before(args: argparse.Namespace) -> None:
         args.device = read_config(folder)["config"].get("device")
     if args.wandb is None:
         args.wandb = (folder / "wandb_run_id.txt").exists()
+    if args.tensorboard is None:
+        args.tensorboard = (folder / "tensorboard").exists()
 
 
 def add_env_flags(

@@ -3,13 +3,13 @@
 This module imports nothing heavy: command lines are read before torch is loaded.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import ClassVar, Literal
 
 from rlopt.checked import Checked, require
-from rlopt.presets import preset
+from rlopt.presets import configure as configure
 
 # Updates from which on compiling pays: 10 to 20 seconds (2 later on), for 0.2 to 3 ms an update on a CPU, 0.3 on an H200.
 _WORTH_COMPILING = {"cpu": 10_000, "cuda": 100_000}
@@ -280,27 +280,16 @@ class RunOptions(Checked):
     """W&B user or team (default: $WANDB_ENTITY, else fywu)."""
     wandb_group: str | None = None
     """W&B group of the run."""
+    tensorboard: bool = False
+    """Write TensorBoard's event files into the run folder."""
     show_progress: bool = True
     """Progress on the screen; the log has it anyway."""
     keep_checkpoint: bool = False
     """Keep the checkpoint of a finished run, so that --resume can go on with more frames or epochs."""
 
-
-ConfigType = TypeVar("ConfigType")
-
-
-def configure(
-    kind: Callable[..., ConfigType], env_id: str, settings: Mapping[str, Any] | None = None, **overrides: Any
-) -> ConfigType:
-    """`kind` (a config class) from the environment's preset, then `settings`, then `overrides`; None overrides nothing.
-
-    Raises UserError for a field that `kind` does not have.
-    """
-    given = {name: value for part in (settings or {}, overrides) for name, value in part.items() if value is not None}
-    known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
-    unknown, name = sorted(set(given) - known), getattr(kind, "__name__", kind)
-    require(not unknown, f"{name} has no field {', '.join(unknown)}; it has {', '.join(sorted(known))}.")
-    chosen: dict[str, Any] = {}
-    for section in getattr(kind, "sections", ()):
-        chosen |= preset(env_id).get(section, {})
-    return kind(**{**chosen, **given})
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(
+            not self.tensorboard or find_spec("tensorboard") is not None,
+            "TensorBoard is not installed: pip install 'rlopt[tensorboard]', or say --no-tensorboard.",
+        )

@@ -22,10 +22,12 @@ from torch import Tensor
 def sample_tanh_gaussian(mean: Tensor, log_std: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
     """Action `[S, B, A]` in [-1, 1] and its log-probability `[S, B]`, from standard normal `noise` `[S, B, A]`.
 
-    u = mean + std noise, a = tanh u,
-    log pi(a|s) = sum_A [ log N(u; mean, std) - log(1 - tanh(u)^2) ]   (1812.05905, eq. 21)
-    with log(1 - tanh(u)^2) = 2 (log 2 - u - softplus(-2u)), exact where tanh saturates. Constants are added after the sum:
-    on small tensors every operation costs the same few microseconds.
+        u = mean + std noise,   a = tanh u
+        log pi(a|s) = sum_A [ log N(u; mean, std) - log(1 - tanh(u)^2) ]   (1812.05905, eq. 21)
+        log(1 - tanh(u)^2) = 2 (log 2 - u - softplus(-2u)),   exact where tanh saturates
+
+    `mean` and `log_std` are `[S, B, A]`, too. Constants are added after the sum: on small tensors every operation costs the
+    same few microseconds.
     """
     u = torch.addcmul(mean, log_std.exp(), noise)
     half_log_prob = u + F.softplus(-2 * u) - 0.25 * noise.square()
@@ -63,27 +65,36 @@ def soft_value(q: Tensor, log_prob: Tensor, alpha: Tensor, bounds: QBounds | Non
 def critic_target(
     reward: Tensor, terminated: Tensor, next_value: Tensor, gamma: float, terminal_value: Tensor | float = 0.0
 ) -> Tensor:
-    """Target `[S, B]`. Termination, never truncation, stops the bootstrap.
+    """Target `[S, B]` of rewards, terminations (0 or 1) and next values, `[S, B]` each. Truncation does not stop the bootstrap.
 
-    y = r + gamma [ (1 - terminated) V'(s') + terminated V_end ]
+        y = r + gamma [ (1 - terminated) V'(s') + terminated V_end ]
 
-    V_end is 0 for a reward that the environment gives, and the value of an absorbing state for a learned one.
+    V_end, `terminal_value`, is 0 for the environment's reward, and the value of an absorbing state for a learned one.
     """
     return reward + gamma * torch.where(terminated > 0, terminal_value, next_value)
 
 
 def critic_loss(q: Tensor, target: Tensor) -> Tensor:
-    """L_Q = sum_k E[(Q_k(s, a) - y)^2] `[S]`, for critics `[S, K, B]` and target `[S, B]`."""
+    """Loss `[S]` of critics `[S, K, B]` for the target `[S, B]`.
+
+    L_Q = sum_k E[(Q_k(s, a) - y)^2]
+    """
     return (q - target.unsqueeze(1)).square().mean(-1).sum(-1)
 
 
 def policy_loss(log_prob: Tensor, q: Tensor, alpha: Tensor) -> Tensor:
-    """L_pi = E[ alpha log pi(a|s) - min_k Q_k(s, a) ] `[S]`, a reparametrised."""
+    """Loss `[S]` of policies: log-probability `[S, B]` of their reparametrised actions, critics `[S, K, B]`, temperature `[S]`.
+
+    L_pi = E[ alpha log pi(a|s) - min_k Q_k(s, a) ]
+    """
     return -soft_value(q, log_prob, alpha).mean(-1)
 
 
 def temperature_loss(log_alpha: Tensor, log_prob: Tensor, target_entropy: float) -> Tensor:
-    """L_alpha = -log_alpha E[ log pi(a|s) + H_target ] `[S]`; no gradient to the policy."""
+    """Loss `[S]` of temperatures `[S]`, from log-probabilities `[S, B]`; no gradient to the policy.
+
+    L_alpha = -log_alpha E[ log pi(a|s) + H_target ]
+    """
     return -log_alpha * (log_prob.detach().mean(-1) + target_entropy)
 
 
@@ -93,7 +104,7 @@ def temperature_loss(log_alpha: Tensor, log_prob: Tensor, target_entropy: float)
 def reward_loss(policy_reward: Tensor, expert_reward: Tensor, value_regularizer: float) -> Tensor:
     """The reward step's loss `[S]` of rewards `[S, B]`: the expert's reward up, the policy's down, both kept small.
 
-    L_r = E_pi[r] - E_expert[r] + lambda/2 (E_pi[r^2] + E_expert[r^2])
+        L_r = E_pi[r] - E_expert[r] + lambda/2 (E_pi[r^2] + E_expert[r^2])
 
     Its pointwise minimum, r* = (rho_E - rho_pi) / (lambda (rho_E + rho_pi)), lies between -1/lambda and 1/lambda.
     """
@@ -103,10 +114,12 @@ def reward_loss(policy_reward: Tensor, expert_reward: Tensor, value_regularizer:
 
 
 def gradient_penalty(gradient: Tensor, lipschitz_constant: float = 1.0, *, two_sided: bool = False) -> Tensor:
-    """E[ max(0, |grad r(x~)| / L - 1)^2 ] `[S]` of gradients `[S, B, F]` with respect to the reward's input.
+    """Penalty `[S]` of gradients `[S, B, F]` with respect to the reward's input, of F features.
 
-    One-sided (1704.00028, section 4): an L-Lipschitz reward, L = `lipschitz_constant`, has no penalty. The two-sided one,
-    E[ (|grad r(x~)| / L - 1)^2 ], is that paper's eq. 3.
+        E[ max(0, |grad r(x~)| / L - 1)^2 ]
+
+    One-sided (1704.00028, section 4): an L-Lipschitz reward, L = `lipschitz_constant`, has no penalty. The two-sided one
+    (eq. 3) has no maximum: a flat reward has a penalty, too.
     """
     # the constant keeps the derivative of the root finite at a zero gradient
     norm = (gradient.square().sum(-1) + 1e-12).sqrt()
@@ -115,19 +128,24 @@ def gradient_penalty(gradient: Tensor, lipschitz_constant: float = 1.0, *, two_s
 
 
 def interpolate(policy_features: Tensor, expert_features: Tensor, weight: Tensor) -> Tensor:
-    """x~ = w x_pi + (1 - w) x_expert, points `[S, B, F]` between the two; weight `[S, B, 1]` uniform in [0, 1]."""
+    """Points `[S, B, F]` between the policy's and the expert's features; weight `[S, B, 1]` uniform in [0, 1].
+
+    x~ = w x_pi + (1 - w) x_expert
+    """
     return torch.lerp(expert_features, policy_features, weight)
 
 
 def absorbing_reward(expert_rate: Tensor, policy_rate: Tensor, horizon: float, value_regularizer: float) -> Tensor:
     """r_abs `[S]`, the learned reward of the absorbing state in which an ended episode stays for ever.
 
-    An episode that ends spends `horizon` = gamma / (1 - gamma) effective steps there. With a termination rate e (the share of a
-    side's transitions that terminate), the absorbing state has the occupancy rho = e horizon / (1 + e horizon). The reward
-    step is solved at that point in closed form:
+    An episode that ends spends `horizon` = gamma / (1 - gamma) effective steps there. With a termination rate e `[S]` (the
+    share of a side's transitions that terminate), the absorbing state has the occupancy rho = e horizon / (1 + e horizon). The
+    reward step is solved at that point in closed form:
 
-    r_abs = (rho_E - rho_pi) / (lambda (rho_E + rho_pi)) = (e_E - e_pi) / (lambda (e_E + e_pi + 2 horizon e_E e_pi)),
-    -1/lambda where the expert never ends (also before any end)
+        r_abs = (rho_E - rho_pi) / (lambda (rho_E + rho_pi))
+              = (e_E - e_pi) / (lambda (e_E + e_pi + 2 horizon e_E e_pi))
+
+    It is -1/lambda where the expert never ends, and before any end.
     """
     total = expert_rate + policy_rate + 2 * horizon * expert_rate * policy_rate
     advantage = torch.where(total > 0, (expert_rate - policy_rate) / total.clamp_min(1e-12), -1.0)
@@ -138,7 +156,9 @@ def absorbing_reward(expert_rate: Tensor, policy_rate: Tensor, horizon: float, v
 
 
 def absorbing_share(rate: Tensor, horizon: float) -> Tensor:
-    """rho = e h / (1 + e h) `[S]`: the absorbing state's share of the occupancy, where a share e of transitions terminates.
+    """The absorbing state's share of the occupancy `[S]`, where a share e (`rate`, `[S]`) of transitions terminates.
+
+        rho = e h / (1 + e h)
 
     Every end is followed by h = gamma / (1 - gamma) effective steps in it, `horizon`.
     """
@@ -157,7 +177,7 @@ def discriminator_loss(
 ) -> Tensor:
     """The discriminator's loss `[S]`; D = sigmoid(logit) is the probability that a transition is the expert's.
 
-    L_D = - E_expert[log D] - E_pi[log(1 - D)]   (1606.03476, algorithm 1)
+        L_D = - E_expert[log D] - E_pi[log(1 - D)]   (1606.03476, algorithm 1)
 
     log D = -softplus(-logit) and log(1 - D) = -softplus(logit). Of each side's occupancy a share (`policy_share`,
     `expert_share`, `[S]`) is the absorbing state with `absorbing_logit` `[S]`; the rest are its batch's transitions `[S, B]`.
@@ -173,7 +193,10 @@ def discriminator_loss(
 
 
 def discounted_value(next_value: Tensor, terminated: Tensor, gamma: float) -> Tensor:
-    """gamma (1 - terminated) V(s') `[S, B]`: what a transition leads to, nothing after a termination."""
+    """What a transition leads to `[S, B]`, nothing after a termination; `next_value` is V(s') `[S, B]`.
+
+    gamma (1 - terminated) V(s')
+    """
     return gamma * (1 - terminated) * next_value
 
 
@@ -184,10 +207,9 @@ def iq_learn_loss(
     expert_drop: Tensor,
     value_regularizer: float,
 ) -> Tensor:
-    """The critics' loss `[S]`, online, with the chi-squared divergence on the data of both (2106.12142, section 5).
+    """The critics' loss `[S]`, online, with the chi-squared divergence on the data of both sides (2106.12142, section 5).
 
-    L_Q = mean_k { - E_expert[r_k] + lambda/2 (E_pi[r_k^2] + E_expert[r_k^2]) }
-          + 1/2 (E_pi + E_expert)[ V(s) - gamma V(s') ]
+        L_Q = mean_k { lambda/2 (E_pi[r_k^2] + E_expert[r_k^2]) - E_expert[r_k] } + 1/2 (E_pi + E_expert)[ V(s) - gamma V(s') ]
 
     r_k = Q_k(s, a) - gamma V(s') `[S, K, B]` is the reward for which critic k is right, and the drop V(s) - gamma V(s')
     `[S, B]` is that of the policy's own action: its mean under any occupancy is (1 - gamma) E[V(s_0)] = E_pi[r]. The authors'
@@ -202,10 +224,13 @@ def iq_learn_loss(
 
 
 def sqil_rewards(policy_reward: Tensor, expert_reward: Tensor) -> tuple[Tensor, Tensor]:
-    """Rewards in place of the environment's: 0 for the policy's transitions, 1 for the expert's.
+    """Rewards `[S, B]` in place of the environment's: 0 for the policy's transitions, 1 for the expert's.
 
-    With as many of each in a batch, the critics' loss is delta^2(D_expert, 1) + delta^2(D_pi, 0)   (1905.11108, algorithm 1),
-    delta^2(D, r) = E_D[ (Q(s, a) - (r + gamma V(s')))^2 ].
+    With as many of each in a batch, the critics' loss is
+
+        delta^2(D_expert, 1) + delta^2(D_pi, 0),   delta^2(D, r) = E_D[ (Q(s, a) - (r + gamma V(s')))^2 ]
+
+    (1905.11108, algorithm 1).
     """
     return torch.zeros_like(policy_reward), torch.ones_like(expert_reward)
 
@@ -214,5 +239,8 @@ def sqil_rewards(policy_reward: Tensor, expert_reward: Tensor) -> tuple[Tensor, 
 
 
 def behavior_cloning_loss(mean: Tensor, expert_action: Tensor) -> Tensor:
-    """E |tanh(mean(s)) - a_expert|^2 / A `[S]`: the mean squared error per action component."""
+    """Mean squared error `[S]` per component of the action, of means before the tanh and expert actions, `[S, B, A]` each.
+
+    L_BC = E |tanh(mean(s)) - a_expert|^2 / A
+    """
     return (torch.tanh(mean) - expert_action).square().mean((-2, -1))

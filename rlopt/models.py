@@ -1,4 +1,4 @@
-"""The former place of `rlopt.agents.saving`."""
+"""Trained agents as files; `rlopt.agents.saving` has it."""
 
 from rlopt.agents.saving import load_agent, save_agent, take_seed
 

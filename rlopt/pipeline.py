@@ -1,4 +1,4 @@
-"""The four stages, under their former place in the library."""
+"""The four steps as functions, which the scripts call; `rlopt.experiments` has them."""
 
 from rlopt.config import RunOptions
 from rlopt.experiments.comparison import compare_methods

@@ -3,9 +3,11 @@
 A config class names the sections that it reads (`sections`); a field that no section names keeps its default.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any, TypeVar
 
+from rlopt.checked import require
 from rlopt.envs.variants import VARIANTS
 
 Preset = Mapping[str, Mapping[str, Any]]
@@ -58,3 +60,23 @@ def preset(env_id: str) -> Preset:
     """The preset of an environment (of the original one, for changed dynamics); empty if there is none."""
     env_id = env_id.rpartition(":")[2]
     return PRESETS.get(VARIANTS[env_id].base if env_id in VARIANTS else env_id, {})
+
+
+ConfigType = TypeVar("ConfigType")
+
+
+def configure(
+    kind: Callable[..., ConfigType], env_id: str, settings: Mapping[str, Any] | None = None, **overrides: Any
+) -> ConfigType:
+    """`kind` (a config class) from the environment's preset, then `settings`, then `overrides`; None overrides nothing.
+
+    Raises UserError for a field that `kind` does not have.
+    """
+    given = {name: value for part in (settings or {}, overrides) for name, value in part.items() if value is not None}
+    known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
+    unknown, name = sorted(set(given) - known), getattr(kind, "__name__", kind)
+    require(not unknown, f"{name} has no field {', '.join(unknown)}; it has {', '.join(sorted(known))}.")
+    chosen: dict[str, Any] = {}
+    for section in getattr(kind, "sections", ()):
+        chosen |= preset(env_id).get(section, {})
+    return kind(**{**chosen, **given})

@@ -1,4 +1,4 @@
-"""The path of earlier versions for what is now in `rlopt.logs`."""
+"""The record of a run: console, log file, metrics and progress; `rlopt.logs` has it."""
 
 from rlopt.logs.progress import format_seconds
 from rlopt.logs.run_folder import library_versions, new_run_directory, read_metrics, timestamp, to_json

@@ -20,11 +20,11 @@ class Transition(NamedTuple):
     value of s' goes on behind it.
     """
 
-    observation: Tensor  # [..., O] float32
-    action: Tensor  # [..., A] float32, in [-1, 1]
-    reward: Tensor  # [...] float32
-    next_observation: Tensor  # [..., O] float32
-    terminated: Tensor  # [...] float32, 0 or 1
+    observation: Tensor  #: `[..., O]` float32
+    action: Tensor  #: `[..., A]` float32, in [-1, 1]
+    reward: Tensor  #: `[...]` float32
+    next_observation: Tensor  #: `[..., O]` float32
+    terminated: Tensor  #: `[...]` float32, 0 or 1
 
     @classmethod
     def from_tensordict(cls, data: TensorDictBase) -> Transition:

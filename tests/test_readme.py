@@ -1,52 +1,23 @@
-"""What the documents show works: notebook, own data, own environment, commands, flags and links."""
+"""The code that README and the pages of docs/ show runs; `docs/test_pages.py` tests what they name."""
 
+import json
 import math
 import re
-import runpy
-import shlex
-import sys
-from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
 import pytest
 import torch
 
+from rlopt.agents import METHODS
 from rlopt.envs import env_spec
 from rlopt.envs.torchrl.env import TorchRLEnv
 from rlopt.imitation import Demonstrations, load_demonstrations, save_demonstrations
 from rlopt.presets import PRESETS
 
-ROOT = Path(__file__).parents[1]
-DOCUMENTS = ("README.md", "RESULTS.md", "docs/design-notes.md", "docs/environments.md")
-TEXT = "\n".join((ROOT / name).read_text(encoding="utf-8") for name in DOCUMENTS)
-PROSE = re.sub(r"^```.*?^```$", "", TEXT, flags=re.M | re.S)
+from .docs.shared import python_block as code
 
-
-def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.M | re.S)
-
-
-def flags_of(script, monkeypatch, capsys):
-    """The flags that a script's `--help` lists."""
-    monkeypatch.setattr(sys, "argv", [script, "--help"])
-    monkeypatch.syspath_prepend(str((ROOT / script).parent))  # as `python scripts/...` does
-    with pytest.raises(SystemExit) as end:
-        runpy.run_path(str(ROOT / script), run_name="__main__")
-    assert not end.value.code
-    return set(re.findall(r"(?<![\w-])--[\w-]+", capsys.readouterr().out))
-
-
-def commands():
-    """The words of every line of the bash blocks, without comments; environment variables and paths of programs go."""
-    lines = [line for block in blocks("bash") for line in block.replace("\\\n", " ").splitlines()]
-    return [words for line in lines if (words := shlex.split(line, comments=True))]
-
-
-def code(word):
-    """The one block of Python with this word in it."""
-    (block,) = [block for block in blocks("python") if word in block]
-    return block
+BOUNDS = {"action_low": [-2.0], "action_high": [2.0], "expert_return": -150.0, "random_return": -1200.0}
 
 
 def transitions(steps=200, episodes=2):
@@ -69,26 +40,25 @@ def shrink_presets(monkeypatch):
         monkeypatch.setitem(PRESETS, env_id, {**preset, "training": {**preset.get("training", {}), **small}})
 
 
-def test_there_are_commands():
-    assert any(word.endswith("scripts/04_compare_methods.py") for words in commands() for word in words)
-    assert ["make", "compare"] in commands()
-    assert ["make", "test"] in commands()
+def with_small_budgets(text):
+    return re.sub(r"\bepochs=[\d_]+", "epochs=1", re.sub(r"\b(\w*frames|total)=[\d_]+", r"\1=256", text))
 
 
 def test_the_notebook_runs(tmp_path, monkeypatch, capsys):
     """With small budgets: numbers of frames and epochs in the text, all else in the presets."""
     monkeypatch.chdir(tmp_path)
-    bounds = {"action_low": [-2.0], "action_high": [2.0], "expert_return": -150.0, "random_return": -1200.0}
-    demonstrations = Demonstrations(env_id="Pendulum-v1", **transitions(), **bounds)
+    demonstrations = Demonstrations(env_id="Pendulum-v1", **transitions(), **BOUNDS)
     save_demonstrations(demonstrations, tmp_path / "expert_data" / "Pendulum-v1")
     shrink_presets(monkeypatch)
-    text = re.sub(r"\b(\w*frames)=[\d_]+", r"\1=256", code("train_offline(bc"))
-    text = re.sub(r"\bepochs=[\d_]+", "epochs=1", text)
-    exec(compile(text, "README.md", "exec"), {"__name__": "__main__"})
+    text = with_small_budgets(code("train_offline(bc"))
+    names = {}
+    exec(compile(text, "notebook.md", "exec"), names)
     shown = capsys.readouterr().out
     returns = [[float(number) for number in row.split()] for row in re.findall(r"\[([^\]]*)\]", shown)]
     assert len(returns) == text.count("print(")
     assert all(-2000 < value < 0 for row in returns for value in row)
+    exec(compile(with_small_budgets(code("import RunLog")), "notebook.md", "exec"), names)
+    assert (tmp_path / "logs" / "notebook" / "metrics.csv").exists()
 
 
 def test_own_data_can_be_written_as_shown(tmp_path, monkeypatch):
@@ -99,7 +69,7 @@ def test_own_data_can_be_written_as_shown(tmp_path, monkeypatch):
         "actions": rng.uniform(-2, 2, (200, 1)),
         "rewards": -rng.uniform(size=200),
     }
-    exec(compile(code("save_demonstrations("), "README.md", "exec"), dict(own))
+    exec(compile(code("save_demonstrations("), "own-data.md", "exec"), dict(own))
     data = load_demonstrations(tmp_path / "expert_data" / "mine" / "expert_buffer.pt")
     assert (data.num_episodes, len(data), data.observation_size) == (1, 200, 3)
     assert torch.allclose(data.action * 2, torch.as_tensor(own["actions"]).float(), atol=1e-6)  # bounds of 2
@@ -113,10 +83,10 @@ def test_an_own_environment_can_be_compared_as_shown(tmp_path, monkeypatch):
         "from gymnasium.envs.classic_control.pendulum import PendulumEnv\nclass MyEnv(PendulumEnv): pass\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    text = re.sub(r"(\w*frames)=[\d_]+", r"\1=256", code("gym.register("))
+    text = with_small_budgets(code("gym.register("))
     tiny = 'bc_epochs=1, num_seeds=1, agent_settings={"hidden_sizes": (8,)}, training_settings={"warmup_frames": 64})'
     names = {}
-    exec(compile(text.replace("ipmd_frames=256)", f"ipmd_frames=256, {tiny}"), "README.md", "exec"), names)
+    exec(compile(text.replace("ipmd_frames=256)", f"ipmd_frames=256, {tiny}"), "own-environment.md", "exec"), names)
     assert (names["spec"].kwargs, names["spec"].max_episode_steps) == ({"g": 9.0}, 100)
     assert (tmp_path / "comparison_results" / "Mine-v0" / "comparison.png").exists()
 
@@ -140,37 +110,21 @@ def test_a_torchrl_environment_can_be_written_as_shown(tmp_path, monkeypatch):
             assert played["next", "reward"][n, t].item() == pytest.approx(reward, abs=1e-3)
 
 
-@pytest.mark.parametrize("words", commands(), ids=" ".join)
-def test_commands_name_scripts_flags_and_targets_that_exist(words, monkeypatch, capsys):
-    if words[0] == "make":
-        targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.M)
-        assert {word for word in words[1:] if "=" not in word} <= set(targets)
-    for script in (word for word in words if word.endswith(".py")):
-        assert (ROOT / script).is_file()
-        given = {word.partition("=")[0] for word in words if word.startswith("--")}
-        assert given <= flags_of(script, monkeypatch, capsys)
+def test_a_method_of_ones_own_is_compared_as_shown(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    monkeypatch.setitem(METHODS, "absolute", None)  # gone when the test ends
+    (tmp_path / "absolute_bc.py").write_text(code("class AbsoluteBC"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    data = Demonstrations(env_id="Pendulum-v1", **transitions(), **BOUNDS)
+    save_demonstrations(data, tmp_path / "expert_data" / "Pendulum-v1")
+    text = code("import absolute_bc").replace("bc_epochs=50", "bc_epochs=1, num_seeds=2, demos=1")
+    exec(compile(text, "own-method.md", "exec"), {})
+    results = json.loads((tmp_path / "comparison_results" / "Pendulum-v1" / "results.json").read_text())
+    assert set(results["methods"]) == {"bc", "absolute"}
 
 
-def test_flags_in_the_text_exist(monkeypatch, capsys):
-    named = {flag for code in re.findall(r"`([^`\n]+)`", PROSE) for flag in re.findall(r"(?<![\w-])--[\w-]+", code)}
-    assert named
-    scripts = sorted(set(re.findall(r"\bscripts/\w+\.py", TEXT)))
-    known = set().union(*(flags_of(script, monkeypatch, capsys) for script in scripts))
-    assert named <= known | {"--help"}
-
-
-@pytest.mark.parametrize("name", DOCUMENTS)
-def test_links_lead_somewhere(name):
-    document = ROOT / name
-    targets = re.findall(r"\]\(([^)#\s]+)", document.read_text(encoding="utf-8"))
-    local = [target for target in targets if "://" not in target]
-    assert local
-    assert [target for target in local if not (document.parent / target).exists()] == []
-
-
-def test_links_to_sections_lead_to_one():
-    titles = re.findall(r"^#+ (.*)$", PROSE, re.M)
-    sections = {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
-    named = set(re.findall(r"\]\((?:[\w./-]+\.md)?#([^)]+)\)", PROSE))
-    assert named
-    assert named <= sections
+def test_ipmd_without_its_additions_is_sac_as_shown(capsys):
+    text = code("EnvironmentReward()").replace("num_seeds=3", "num_seeds=1").replace("20_000", "1_200, eval_episodes=1")
+    exec(compile(text, "IPMD_BASELINE_TEST.md", "exec"), {})
+    assert capsys.readouterr().out == "True\n"

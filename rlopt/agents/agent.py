@@ -29,9 +29,13 @@ class Agent(Protocol):
     """Its settings, a dataclass. The loops read `batch_size`, `hidden_sizes` and, where the class has them, `recent_ratio`,
     `matmul_precision`; the offline loop also `epochs` and `min_steps_per_epoch`."""
     num_seeds: int
+    """S."""
     device: torch.device
+    """Where its networks are."""
     observation_size: int
+    """O."""
     action_size: int
+    """A."""
     actor: Actor
     """Gathers experience."""
     policy: Policy

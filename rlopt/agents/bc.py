@@ -15,7 +15,10 @@ from rlopt.transition import Transition
 
 
 class BC:
-    """S independent behaviour cloning learners behind one `update`; arguments as of `Agent`."""
+    """S independent behaviour cloning learners behind one `update`; arguments as of `Agent`.
+
+    The loss is `behavior_cloning_loss` of `rlopt.losses`.
+    """
 
     expert_batch_size = 0  # its batch is the expert's
     needs_expert_actions = True

@@ -25,7 +25,11 @@ from rlopt.transition import Transition
 
 
 class IPMD:
-    """S independent IPMD learners behind one `update`; arguments as of `Agent`, and `reward`, by default a `LearnedReward`."""
+    """S independent learners of inverse policy mirror descent (Wu, Ke, Wu, arXiv 2305.14608) behind one `update`.
+
+    Arguments as of `Agent`, and `reward`, by default a `LearnedReward`. The reward in a batch is not read, unless `reward` is
+    `EnvironmentReward`. Raises UserError for a reward that does not go with the settings.
+    """
 
     def __init__(
         self,

@@ -19,7 +19,10 @@ from rlopt.transition import Transition
 
 
 class SAC:
-    """S independent SAC learners behind one `update`; arguments as of `Agent`, and a scaling of observations."""
+    """S independent learners of soft actor-critic (Haarnoja et al., arXiv 1812.05905) behind one `update`.
+
+    Arguments as of `Agent`, and a scaling of observations. A batch has the reward that it is to maximise.
+    """
 
     expert_batch_size = 0
     needs_expert_actions = False

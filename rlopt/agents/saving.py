@@ -13,13 +13,13 @@ from rlopt.agents.methods import get_method, method_of
 from rlopt.errors import UserError
 from rlopt.legacy import upgrade_agent, upgrade_settings
 from rlopt.logs.files import load_safely, save_atomically
-from rlopt.states import UNFIT, check_form, check_list, count_numbers, is_exactly
+from rlopt.states import UNFIT, check_form, check_list, check_tensor, count_numbers, is_exactly
 
 FORMAT, VERSION = "rlopt-model", 3
 
 
 def save_agent(path: Path, agent: Agent, env_id: str, seeds: Sequence[int], **extra: Any) -> None:
-    """Write an agent with its settings; `extra` holds further primitives (`best_seed=43`)."""
+    """Write an agent with its settings; `extra` holds further tensors and primitives (`best_seed=43`)."""
     state = {
         "format": FORMAT,
         "version": VERSION,
@@ -62,6 +62,7 @@ def load_agent(path: str | Path, device: torch.device | str = "cpu") -> tuple[Ag
             device=device,
         )
         agent.load_state_dict(state["agent"])
+        _check_bounds(state)
         if "best_actor" in state:
             check_form(state["best_actor"], agent.policy.actor.state_dict(), "the best actor")
     except (*UNFIT, UserError) as error:
@@ -78,6 +79,17 @@ def _check_head(state: dict[str, Any]) -> None:
     check_list(sizes, "sizes", int)
     if min(sizes) < 1 or not state["seeds"]:
         raise ValueError(f"sizes {sizes} of {len(state['seeds'])} seeds")
+
+
+def _check_bounds(state: dict[str, Any]) -> None:
+    """Raise ValueError for action bounds that are none; files of earlier versions have no bounds."""
+    bounds = [state[name] for name in ("action_low", "action_high") if name in state]
+    for value in bounds:
+        check_tensor(value, "a bound of actions", (state["action_size"],))
+    if len(bounds) == 1 or (
+        bounds and not (torch.isfinite(torch.stack(bounds)).all() and (bounds[0] < bounds[1]).all())
+    ):
+        raise ValueError("action_low and action_high are no bounds")
 
 
 def _check_sizes(state: dict[str, Any], config: Any) -> None:

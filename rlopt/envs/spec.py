@@ -28,7 +28,9 @@ class EnvSpec:
     env_id: str
     """The id as it was given, or the name of the function that makes it."""
     observation_size: int
+    """O."""
     action_size: int
+    """A."""
     action_low: np.ndarray
     """`[A]`, in the environment's units."""
     action_high: np.ndarray
@@ -175,7 +177,7 @@ def env_spec(
     max_episode_steps: int | None = None,
     device: str | None = None,
 ) -> EnvSpec:
-    """Look an environment up, and at two of its steps. Raises UserError if rlopt cannot train on it.
+    """Look an environment up, and at two of its steps.
 
     Args:
         source: a gymnasium id (`module:Id-v0` imports the module first), gymnasium's spec, an environment that has one, or a
@@ -183,6 +185,9 @@ def env_spec(
         kwargs: keyword arguments of its constructor.
         max_episode_steps: a time limit in place of its own.
         device: "cpu": a TorchRL environment is looked at there; else on CUDA where there is one.
+
+    Raises:
+        UserError: there is no such environment, it cannot be made, or rlopt cannot train on it; the message says why.
     """
     import gymnasium as gym
     from gymnasium.spaces import Box

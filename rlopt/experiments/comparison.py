@@ -24,7 +24,9 @@ from rlopt.imitation.readers import environment_of, prepare_demonstrations, sour
 from rlopt.logs.files import check_writable, tell_how_to_go_on
 from rlopt.logs.lock import only_process_in
 from rlopt.logs.run_folder import timestamp, to_json
+from rlopt.report.result_page import PAGE, write_result_page
 from rlopt.report.results import FILES, comparison_results, write_comparison
+from rlopt.report.wandb_results import share_results
 from rlopt.states import check_list
 from rlopt.training import History
 from rlopt.training.compile_ahead import Later, compiled_ahead
@@ -59,7 +61,7 @@ def compare_methods(
         expert_frames: frames per seed of the expert.
         ipmd_frames: frames per seed of each method that learns in the environment.
         bc_epochs: epochs of each method that learns from demonstrations alone.
-        save_dir: `{save_dir}/{env}/` gets `comparison.png`, `learning_curves.png`, `results.txt`, `results.json`.
+        save_dir: `{save_dir}/{env}/` gets `report.html`, `comparison.png`, `learning_curves.png`, `results.txt` and `.json`.
         expert_data: demonstrations to use in place of training an expert; anything that `load_demonstrations` reads.
         seed: seed i of every method uses `seed + i`.
         num_seeds: S.
@@ -110,7 +112,7 @@ def compare_methods(
         if isinstance(config["agent"], SACConfig):
             config["agent"] = settle_precision(config["agent"], device)
         check_memory(config["agent"], config["training"], spec.sizes, device)
-    check_writable(directory, "stages.pt", *FILES)
+    check_writable(directory, "stages.pt", *FILES, PAGE)
     for method in chosen:
         check_writable(Path(options.log_dir) / method.name / spec.name)
     if experts:
@@ -163,6 +165,8 @@ def compare_methods(
             config={**common, "stages": to_json(configs)},
         )
         write_comparison(results, stages, directory)
+        write_result_page(results, stages, directory, command)
+        share_results(results, directory, options, resume)  # last: it takes all that is in the folder
     return results
 
 

@@ -32,6 +32,7 @@ _FREE_FLAGS = {
     "wandb",
     "wandb_entity",
     "wandb_group",
+    "tensorboard",
     "show_progress",
     "keep_checkpoint",
 }

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from rlopt.agents.agent import Agent, ExpertSource
 from rlopt.agents.methods import Method
@@ -37,9 +38,11 @@ class StageResult:
     """What a stage leaves behind."""
 
     agent: Agent
+    """As it was at the end of the training."""
     returns: np.ndarray
     """True returns `[S, episodes]` of the last evaluation."""
     history: History
+    """Evaluations and losses of the training."""
     directory: Path
     """The run's log folder."""
     demonstrations: Path | None = None
@@ -139,16 +142,20 @@ def environment(spec: EnvSpec) -> dict[str, Any]:
 def save_models(agent: Agent, method: Method, log: RunLog, spec: EnvSpec, seeds: list[int], **extra: Any) -> Path:
     """The trained agent in its run folder or, where the method says so, one file for each seed beside the run folders."""
     extra |= {name: value for name, value in environment(spec).items() if name != "env"}
+    extra |= {"action_low": torch.tensor(spec.action_low), "action_high": torch.tensor(spec.action_high)}
     if "{seed}" not in method.model_file:
         path = log.directory / method.model_file
         save_agent(path, agent, spec.env_id, seeds, **extra)
+        log.keep(f"{method.name}-{spec.name}", "model", [path])
         return path
     folder = log.directory.parent
+    paths = [folder / method.model_file.format(seed=seed) for seed in seeds]
     with only_process_in(folder, wait=WAIT_SECONDS):
-        for index, seed in enumerate(seeds):
+        for index, (seed, path) in enumerate(zip(seeds, paths, strict=True)):
             single = method.agent(agent.config, *spec.sizes, device=agent.device)
             single.load_state_dict(take_seed(agent.state_dict(), index, len(seeds)))
-            save_agent(folder / method.model_file.format(seed=seed), single, spec.env_id, [seed], **extra)
+            save_agent(path, single, spec.env_id, [seed], **extra)
+        log.keep(f"{method.name}-{spec.name}", "model", paths)
     return folder / method.model_file.format(seed="*")
 
 
@@ -185,6 +192,7 @@ def training_run(
             total=total,
             unit=method.unit,
             wandb=wandb if options.wandb else None,
+            tensorboard=options.tensorboard,
             resume_at=resume_at,
             show_progress=options.show_progress,
         ) as log:

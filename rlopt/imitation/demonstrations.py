@@ -47,21 +47,21 @@ class Demonstrations:
     """
 
     env_id: str
-    observation: Tensor  # [N, O] float32
-    # [N, A] float32 in [-1, 1]; in the environment's units low + (a + 1) / 2 * (high - low). A is 0 where none were recorded
+    observation: Tensor  #: `[N, O]` float32
+    #: `[N, A]` float32 in [-1, 1]; in the environment's units low + (a + 1) / 2 * (high - low). A is 0 where none were recorded
     action: Tensor
-    next_observation: Tensor  # [N, O] float32; at an episode's end its true last observation, not a reset one
-    reward: Tensor  # [N] float32, the environment's, or 0 where it was not recorded; no learner reads it
-    terminated: Tensor  # [N] bool, a final state of the task
-    truncated: Tensor  # [N] bool, a time limit
-    episode_lengths: Tensor  # [M] int64, sums to N
-    action_low: Tensor  # [A] float32, the environment's bounds
-    action_high: Tensor  # [A] float32
-    expert_return: float | None = None  # mean undiscounted return of an episode; None: not recorded
-    random_return: float | None = None  # the same for uniformly random actions
-    env_kwargs: Mapping[str, Any] = field(default_factory=dict)  # of the environment's constructor
-    max_episode_steps: int | None = None  # a time limit in place of the environment's own
-    subsampled: bool = False  # steps were left out, so that next_observation[t] is not observation[t + 1]
+    next_observation: Tensor  #: `[N, O]` float32; at an episode's end its true last observation, not a reset one
+    reward: Tensor  #: `[N]` float32, the environment's, or 0 where it was not recorded; no learner reads it
+    terminated: Tensor  #: `[N]` bool, a final state of the task
+    truncated: Tensor  #: `[N]` bool, a time limit
+    episode_lengths: Tensor  #: `[M]` int64, sums to N
+    action_low: Tensor  #: `[A]` float32, the environment's bounds
+    action_high: Tensor  #: `[A]` float32
+    expert_return: float | None = None  #: mean undiscounted return of an episode; None: not recorded
+    random_return: float | None = None  #: the same for uniformly random actions
+    env_kwargs: Mapping[str, Any] = field(default_factory=dict)  #: of the environment's constructor
+    max_episode_steps: int | None = None  #: a time limit in place of the environment's own
+    subsampled: bool = False  #: steps were left out, so that next_observation[t] is not observation[t + 1]
 
     def __post_init__(self) -> None:
         """Cast, then check."""

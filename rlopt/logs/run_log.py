@@ -4,10 +4,10 @@ All seeds share one row per evaluation (columns such as `return_seed42`); LOGGIN
 """
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from rich.console import Console
 
@@ -16,17 +16,9 @@ from rlopt.logs.csv_sink import CsvSink
 from rlopt.logs.files import append_text, check_in_place, check_writable, close_appended, open_to_append
 from rlopt.logs.progress import ProgressDisplay
 from rlopt.logs.run_folder import write_config
+from rlopt.logs.sink import FileSink, Sink
+from rlopt.logs.tensorboard_sink import TensorBoardSink
 from rlopt.logs.wandb_sink import WandbOptions, WandbSink
-
-
-class Sink(Protocol):
-    """A destination for the rows of a run; a new logger is one file with a Sink and one line in `RunLog.__init__`."""
-
-    def log(self, row: Mapping[str, float]) -> None:
-        """Takes a row: the same columns in the same order each time (some may come later, at the end), the count first."""
-
-    def close(self, failed: bool) -> None:
-        """Ends the record; `failed`: an exception ended the run."""
 
 
 class RunLog:
@@ -39,6 +31,7 @@ class RunLog:
         total: the count at which the run ends.
         unit: what `total` counts.
         wandb: None: no W&B.
+        tensorboard: write TensorBoard's event files, too.
         resume_at: the count of the checkpoint that the run resumes from; later rows of `metrics.csv` are dropped.
         show_progress: False: no bar and no progress lines on the console.
 
@@ -54,6 +47,7 @@ class RunLog:
         total: int,
         unit: str = "frames",
         wandb: WandbOptions | None = None,
+        tensorboard: bool = False,
         resume_at: int | None = None,
         show_progress: bool = True,
     ):
@@ -65,8 +59,10 @@ class RunLog:
         self._console = Console(stderr=True)
         self._display = ProgressDisplay(self._console, title, total, unit, show_progress, self._progress_line)
         self.sinks: list[Sink] = [self._csv]
+        resuming = resume_at is not None
+        if tensorboard:
+            self.sinks.append(TensorBoardSink(self.directory, content, resuming, self.warning))
         if wandb is not None:
-            resuming = resume_at is not None
             self.sinks.append(WandbSink(wandb, self.directory, content, resuming, self.info, self.warning))
 
     def __enter__(self) -> Self:
@@ -108,6 +104,12 @@ class RunLog:
     def add_columns(self, names: Iterable[str]) -> None:
         """Lets rows from now on have these columns, too; earlier rows of `metrics.csv` get nan in them."""
         self._csv.add_columns(names)
+
+    def keep(self, name: str, kind: str, files: Sequence[Path]) -> None:
+        """Hands files that are written to the sinks that keep some; `kind` says what they are: "model"."""
+        for sink in self.sinks:
+            if isinstance(sink, FileSink):
+                sink.keep(name, kind, files)
 
     def close(self, failed: bool = False) -> None:
         """Ends the progress, the sinks and the files; a second call does nothing.

@@ -3,9 +3,9 @@
 import inspect
 import io
 import os
+import re
 import uuid
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,26 +13,25 @@ from typing import Any
 
 from rlopt.errors import UserError
 from rlopt.logs.files import write_text_atomically
-from rlopt.logs.run_folder import read_metrics
+from rlopt.logs.sink import Say, by_seed, earlier_rows, one_line, step_of
 
 DEFAULT_ENTITY = "fywu"
 INIT_SECONDS = 15.0
 FINISH_SECONDS = 60.0  # what is not uploaded by then stays on disk for `wandb sync`
 # Entity -> why it could not be reached, so that a process of several runs waits for W&B once.
 _unreachable: dict[str, str] = {}
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class WandbOptions:
     """Where a run goes on Weights & Biases."""
 
-    project: str  # for example RLOpt-IPMD
-    entity: str | None = None  # user or team; None: the environment variable WANDB_ENTITY, else fywu
-    group: str | None = None  # runs that belong together; the seeds of one run are together already
-    name: str | None = None  # the run's display name; None: W&B makes one up
-    mode: str | None = None  # online, offline or disabled; None: the environment variable WANDB_MODE, else online
-    run_id: str | None = None  # None: a new one, kept in the run folder, so that a resumed run continues it
+    project: str  #: for example RLOpt-IPMD
+    entity: str | None = None  #: user or team; None: the environment variable WANDB_ENTITY, else fywu
+    group: str | None = None  #: runs that belong together; the seeds of one run are together already
+    name: str | None = None  #: the run's display name; None: W&B makes one up
+    mode: str | None = None  #: online, offline or disabled; None: the environment variable WANDB_MODE, else online
+    run_id: str | None = None  #: None: a new one, kept in the run folder, so that a resumed run continues it
 
 
 class WandbSink:
@@ -52,17 +51,37 @@ class WandbSink:
         if self._run is None:
             return
         info(where)
-        if not self._run.resumed:  # an offline run cannot be, nor one that W&B never received
+        # an offline run cannot be resumed, nor one that W&B never received
+        if not self._run.resumed and (directory / "metrics.csv").is_file():
             with self._guard("stopped logging", "metrics.csv goes on"):
-                columns, *rows = read_metrics(directory / "metrics.csv") or [[]]
-                for row in rows:
-                    self.log(dict(zip(columns, map(float, row), strict=True)))
+                for row in earlier_rows(directory):
+                    self.log(row)
 
     def log(self, row: Mapping[str, float]) -> None:
         """Sends one row under the names of `by_seed`; its first value is the step."""
         if self._run is not None:
             with self._guard("stopped logging", "metrics.csv goes on"):
-                self._run.log(by_seed(row), step=int(next(iter(row.values()))))
+                self._run.log(by_seed(row), step=step_of(row))
+
+    def keep(self, name: str, kind: str, files: Sequence[Path]) -> None:
+        """Sends files as an artifact of this name and type, from where they are: no copy of them is made here."""
+        if self._run is not None:
+            with self._guard("stopped logging", f"the {kind} is in {files[0].parent}"):
+                import wandb
+
+                # W&B takes letters, digits, dots, dashes and underscores
+                artifact = wandb.Artifact(re.sub(r"[^\w.-]", "-", name, flags=re.ASCII)[:128], type=kind)
+                for file in files:
+                    artifact.add_file(str(file), policy="immutable", skip_cache=True)
+                self._run.log_artifact(artifact)
+
+    def show(self, what: Callable[[Any], Mapping[str, Any]]) -> None:
+        """Sends numbers, pictures, tables and clips, which `what` makes with the module wandb."""
+        if self._run is not None:
+            with self._guard("stopped logging", "the files are on disk"):
+                import wandb
+
+                self._run.log(dict(what(wandb)))
 
     def close(self, failed: bool) -> None:
         """Ends the run as failed or finished; waits at most `FINISH_SECONDS` for the upload."""
@@ -81,7 +100,7 @@ class WandbSink:
         # wandb raises what pydantic, its service process and its server raise; none of it may stop the training.
         except Exception as error:
             self._run = None
-            self._warning(f"W&B: {outcome} ({_one_line(error)}); {fallback}.")
+            self._warning(f"W&B: {outcome} ({one_line(error)}); {fallback}.")
 
 
 def _begin(options: WandbOptions, directory: Path, config: Mapping[str, Any], resuming: bool) -> tuple[Any, str]:
@@ -127,31 +146,13 @@ def _begin(options: WandbOptions, directory: Path, config: Mapping[str, Any], re
             reason = "not logged in"
         # No network, no access, a bad key, a server error: each has its own exception, some private to wandb.
         except Exception as error:
-            reason = _unreachable[entity] = f"cannot log to {entity}: {_one_line(error)}"
+            reason = _unreachable[entity] = f"cannot log to {entity}: {one_line(error)}"
             if wandb.run is None:  # a teardown would end a notebook's own run
                 wandb.teardown()  # else an offline run can wait for the same dead server: wandb issue 9865
     run = wandb.init(mode="offline", **arguments)
     why = f"offline ({reason})" if reason else "offline"
     first = "`wandb login` and then " if reason == "not logged in" else ""
     return run, f"W&B: {why}; upload later with {first}`wandb sync {run.settings.sync_dir}`"
-
-
-def by_seed(row: Mapping[str, float]) -> dict[str, float]:
-    """W&B's names for a row's columns: `x_seed42` becomes `x/seed42`, with `x/mean` beside the seeds.
-
-    W&B draws names with the same part before the slash in one section. Without an `x_mean` the mean is taken here.
-    """
-    named: dict[str, float] = {}
-    groups: defaultdict[str, list[float]] = defaultdict(list)
-    for column, value in row.items():
-        quantity, _, seed = column.rpartition("_seed")
-        if quantity and seed.isdecimal():
-            groups[quantity].append(value)
-            column = f"{quantity}/seed{seed}"
-        named[column] = value
-    for name, values in groups.items():
-        named[f"{name}/mean"] = named.pop(f"{name}_mean", sum(values) / len(values))
-    return named
 
 
 def _logged_in(wandb: Any) -> bool:
@@ -163,8 +164,3 @@ def _logged_in(wandb: Any) -> bool:
     if "prompt" in inspect.signature(wandb.login).parameters:
         return bool(wandb.login(prompt=False, verify=False))
     return bool(wandb.api.api_key)  # wandb before login(prompt=...)
-
-
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 160 else text[:157] + "..."

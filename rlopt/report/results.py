@@ -88,6 +88,7 @@ def comparison_results(
                 **success_summary(_array(stage.get("successes"))),
                 METHODS[name].unit: stage["history"]["x"][-1],
                 "wall_seconds": stage["wall_seconds"],
+                "reward_recovery": stage.get("reward_recovery"),
             }
             for name, stage in stages.items()
         },
@@ -101,55 +102,99 @@ def _array(values: Any) -> np.ndarray | None:
     return None if values is None else np.asarray(values)
 
 
-def results_table(results: Mapping[str, Any]) -> str:
-    """The table of `results.txt`: one row per method, and how the numbers were made."""
-    expert, random = results["expert_return"], results["random_return"]
-    scored = expert is not None and random is not None
-    what, digits = ("Score", 3) if scored else ("Return", 1)
-    header = ("Method", "Return", f"{what} (IQM)", "95% interval", "Worst seed", "Trained for", "Demos", "Wall time")
+def results_rows(results: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """The cells of the table, the header first and then one row per method."""
+    scored = is_scored(results["expert_return"], results["random_return"])
+    header = ("Method", *score_header(scored), "Trained for", "Demos", "Wall time")
     rows: list[tuple[str, ...]] = [header]
     for name, (title, _) in plots.appearance(results["methods"]).items():
         entry, method = results["methods"][name], METHODS[name]
-        centre, (low, high), per_seed = plots.scores_or_returns(entry, scored)
         row = (
             title,
-            f"{entry['return_mean']:.1f}",
-            shown(centre, digits),
-            "not defined" if np.isnan(low) else f"{low:.{digits}f} to {high:.{digits}f}",
-            shown(min(per_seed), digits),
+            *score_cells(entry, scored),
             f"{entry[method.unit]:,} {method.unit}",
             str(results["demonstrations"]) if method.from_demonstrations else "-",
             format_seconds(entry["wall_seconds"]),
         )
         rows.append(row)
-    rates = [results["methods"][name].get("success_rate") for name in plots.appearance(results["methods"])]
-    with_success = any(rate is not None for rate in rates)
-    if with_success:
+    if _with_success(results):
+        rates = [results["methods"][name].get("success_rate") for name in plots.appearance(results["methods"])]
         column = ["Success", *("-" if rate is None else f"{rate:.0%}" for rate in rates)]
         rows = [(*row[:2], cell, *row[2:]) for row, cell in zip(rows, column, strict=True)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    recovery = results["reward_recovery"]
+    return rows
+
+
+def is_scored(expert: float | None, random: float | None) -> bool:
+    """Whether there are scores between these two returns."""
+    return expert is not None and random is not None
+
+
+def score_header(scored: bool) -> tuple[str, ...]:
+    """The headings over `score_cells`."""
+    return "Return", f"{'Score' if scored else 'Return'} (IQM)", "95% interval", "Worst seed"
+
+
+def score_cells(entry: Mapping[str, Any], scored: bool) -> tuple[str, ...]:
+    """Return, IQM, interval and worst seed of a `score_summary`: of the scores, else of the returns."""
+    centre, (low, high), per_seed = plots.scores_or_returns(entry, scored)
+    digits = 3 if scored else 1
+    return (
+        f"{entry['return_mean']:.1f}",
+        shown(centre, digits),
+        "not defined" if np.isnan(low) else f"{low:.{digits}f} to {high:.{digits}f}",
+        shown(min(per_seed), digits),
+    )
+
+
+def results_notes(results: Mapping[str, Any]) -> list[str]:
+    """What stands under the table: how the numbers were made."""
+    expert, random = results["expert_return"], results["random_return"]
+    scored = is_scored(expert, random)
     lines = [
-        f"{results['env']} on {results['device']}; seeds {', '.join(map(str, results['seeds']))}; "
-        f"{plots.counted(results['demonstrations'], 'demonstration')}",
-        "",
-        *("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows),
-        "",
         f"Expert return {shown(expert, 1, 'not recorded')}, random return {shown(random, 1, 'not recorded')}; "
         + ("score = (return - random) / (expert - random)." if scored else "so there are no scores, but true returns."),
         "IQM: interquartile mean over seeds. Interval: stratified bootstrap over seeds. Frames are counted per seed.",
         "All policies act deterministically, start from the same states and are scored on the true reward.",
     ]
-    if with_success:
+    if _with_success(results):
         lines.append("Success: the share of episodes that the environment calls a success, over all seeds.")
     if scored and not expert > random:
         lines.append("The expert is no better than random, so the scores mean nothing: raise --expert-frames.")
-    if recovery is not None:
-        lines.append(
-            "Learned against true reward on new episodes of the policy: Pearson correlation "
-            f"{shown(recovery['pearson'], 3)}, standardised error {shown(recovery['standardized_error'], 3)}."
-        )
-    return "\n".join(lines) + "\n"
+    return [*lines, *_recovery_notes(results)]
+
+
+def _recovery_notes(results: Mapping[str, Any]) -> list[str]:
+    """How near the learned rewards are to the true one; nothing where none was learned."""
+    titles = plots.appearance(results["methods"])
+    learned = {name: results["methods"][name].get("reward_recovery") for name in titles}
+    found = {titles[name][0]: recovery for name, recovery in learned.items() if recovery is not None}
+    if len(found) < 2:  # an earlier version's results have the first one alone
+        found = {} if results["reward_recovery"] is None else {"": results["reward_recovery"]}
+    return [
+        f"{f'{title}: l' if title else 'L'}earned against true reward on new episodes of the policy: Pearson correlation "
+        f"{shown(recovery['pearson'], 3)}, standardised error {shown(recovery['standardized_error'], 3)}."
+        for title, recovery in found.items()
+    ]
+
+
+def results_title(results: Mapping[str, Any]) -> str:
+    """What was compared, in a line."""
+    return (
+        f"{results['env']} on {results['device']}; seeds {', '.join(map(str, results['seeds']))}; "
+        f"{plots.counted(results['demonstrations'], 'demonstration')}"
+    )
+
+
+def results_table(results: Mapping[str, Any]) -> str:
+    """The text of `results.txt`."""
+    rows = results_rows(results)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    table = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    return "\n".join([results_title(results), "", *table, "", *results_notes(results)]) + "\n"
+
+
+def _with_success(results: Mapping[str, Any]) -> bool:
+    return any(entry.get("success_rate") is not None for entry in results["methods"].values())
 
 
 def learning_curves(stages: Mapping[str, Mapping[str, Any]]) -> dict[str, plots.Curve]:

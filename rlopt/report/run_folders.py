@@ -33,6 +33,9 @@ class Run:
     """Seed to its mean returns `[P]`."""
     expert_data: str | None
     """The demonstrations that it learned from, if any."""
+    folder: Path
+    record: Mapping[str, Any]
+    """The content of its `config.json`."""
 
 
 def read_run(folder: str | Path) -> Run:
@@ -55,6 +58,8 @@ def read_run(folder: str | Path) -> Run:
             x=columns[header[0]][evaluated],
             returns={seed: columns[_SEED + seed][evaluated] for seed in seeds},
             expert_data=config.get("expert_data"),
+            folder=folder,
+            record=record,
         )
     except OSError as error:
         raise UserError(
@@ -84,20 +89,38 @@ def side_by_side(name: str, runs: Sequence[Run]) -> Run:
     return replace(first, x=shared, returns=kept)
 
 
-def plot_runs(
-    folders: Sequence[str], path: str | Path, *, expert_data: str | Path | None = None, frames: int | None = None
-) -> dict[str, dict[str, Any]]:
-    """Draw the learning curves of runs on one environment, and return the scores at the last evaluation of each.
+@dataclass(frozen=True)
+class Runs:
+    """Runs on one environment, by name."""
+
+    env_id: str
+    groups: Mapping[str, Sequence[Run]]
+    """Those of one name have their seeds side by side."""
+    curves: Mapping[str, plots.Curve]
+    standing: Mapping[str, dict[str, Any]]
+    """ "frames" or "epochs" at the last evaluation, and the returns and scores of `score_summary`."""
+    expert: Demonstrations
+    """Whose expert has score 1 and whose random policy 0."""
+
+    def draw(self, path: str | Path) -> None:
+        """Write the learning curves as a PNG."""
+        plots.learning_curves_figure(
+            self.curves,
+            expert_return=self.expert.expert_return,
+            random_return=self.expert.random_return,
+            env_id=self.env_id,
+            path=path,
+        )
+
+
+def gather_runs(folders: Sequence[str], *, expert_data: str | Path | None = None, frames: int | None = None) -> Runs:
+    """Runs on one environment, read and put side by side.
 
     Args:
         folders: run folders, or `name=folder`. Folders with the same name (by default the method's) become one curve
-            over all their seeds.
-        path: the PNG. If any run counts frames, a run that counts epochs is drawn as a level line at its last return.
+            over all their seeds. If any run counts frames, one that counts epochs is a level line at its last return.
         expert_data: demonstrations whose expert has score 1 and whose random policy 0; by default those of the runs.
         frames: leave out evaluations after the first one at or after this many frames.
-
-    Returns:
-        By name: "frames" or "epochs", and the returns and scores of `score_summary`.
 
     Raises:
         UserError: a folder is not a run folder, the environments differ, or no expert is known.
@@ -125,10 +148,7 @@ def plot_runs(
         x, values = run.x[points], np.stack(list(run.returns.values()), axis=1)[points]  # [P], [P, S]
         curves[name] = plots.Curve(x, values, plots.X_LABELS["frames" if online else "epochs"])
         standing[name] = {run.unit: int(x[-1]), **score_summary(values[-1], data)}
-    plots.learning_curves_figure(
-        curves, expert_return=data.expert_return, random_return=data.random_return, env_id=env_ids[0], path=path
-    )
-    return standing
+    return Runs(env_ids[0], named, curves, standing, data)
 
 
 def _expert(runs: Sequence[Run], expert_data: str | Path | None) -> Demonstrations:

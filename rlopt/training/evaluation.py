@@ -32,12 +32,12 @@ ObservationToAction = Callable[[Tensor], Tensor]
 class Episode:
     """One whole episode of n steps, float32 (flags bool), actions in [-1, 1]."""
 
-    observation: np.ndarray  # [n, O]
-    action: np.ndarray  # [n, A]
-    next_observation: np.ndarray  # [n, O]
-    reward: np.ndarray  # [n]
-    terminated: np.ndarray  # [n]
-    truncated: np.ndarray  # [n]
+    observation: np.ndarray  #: `[n, O]`
+    action: np.ndarray  #: `[n, A]`
+    next_observation: np.ndarray  #: `[n, O]`
+    reward: np.ndarray  #: `[n]`
+    terminated: np.ndarray  #: `[n]`
+    truncated: np.ndarray  #: `[n]`
 
     @property
     def undiscounted_return(self) -> float:

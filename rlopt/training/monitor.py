@@ -26,6 +26,7 @@ class History:
     unit: str
     """What `x` counts: "frames" (per seed) or "epochs"."""
     x: list[int] = field(default_factory=list)
+    """Where evaluations were, `[P]`."""
     returns: list[list[float]] = field(default_factory=list)
     """Mean return of every seed, `[P][S]`."""
     success_rates: list[list[float]] = field(default_factory=list)
@@ -33,6 +34,7 @@ class History:
     losses: dict[str, list[list[float]]] = field(default_factory=dict)
     """What updates reported, by name, `[P][S]`; of an offline training `[epochs][S]`."""
     wall_seconds: float = 0.0
+    """Of the training, earlier sessions of a resumed run included."""
 
     def add(self, x: int, evaluation: Evaluation | None, metrics: Metrics) -> None:
         """Append a report and, if there was one, an evaluation."""

@@ -21,6 +21,17 @@ def no_credentials(monkeypatch, tmp_path_factory):
     monkeypatch.setattr(wandb_sink, "_unreachable", {})
 
 
+class FakeArtifact:
+    """Stands in for an artifact: its name and type, and how each file came to it."""
+
+    def __init__(self, name, type):
+        self.name, self.type, self.files = name, type, []
+
+    def add_file(self, path, policy, skip_cache):
+        assert (policy, skip_cache) == ("immutable", True), "wandb would copy it to the user's home"
+        self.files.append(path)
+
+
 class FakeWandb:
     """Stands in for wandb: records what it is asked, and fails online when told to."""
 
@@ -29,6 +40,7 @@ class FakeWandb:
         self.online_error, self.logged_in, self.resumed, self.log_error = online_error, logged_in, resumed, log_error
         self.run = None
         fields = dict.fromkeys(("init_timeout", "silent", "console", "finish_timeout", "reinit"))
+        self.artifacts, self.Artifact = [], FakeArtifact
         self.Settings = type("Settings", (dict,), {"model_fields": fields})
 
     def setup(self):
@@ -50,6 +62,7 @@ class FakeWandb:
             resumed=self.resumed,
             settings=SimpleNamespace(sync_dir=f"{arguments['dir']}/wandb/offline-run-1"),
             log=self.log,
+            log_artifact=self.log_artifact,
             finish=lambda exit_code: self.exit_codes.append(exit_code),
         )
 
@@ -57,6 +70,11 @@ class FakeWandb:
         if self.log_error is not None:
             raise self.log_error
         self.rows.append((step, row))
+
+    def log_artifact(self, artifact):
+        if self.log_error is not None:
+            raise self.log_error
+        self.artifacts.append(artifact)
 
     def teardown(self):
         self.teardowns += 1
@@ -238,3 +256,34 @@ def test_a_wandb_whose_login_always_asks_is_not_asked(tmp_path, fake):
     with open_log(tmp_path, wandb=WandbOptions("p")):
         pass
     assert [init["mode"] for init in wandb.inits] == ["online"]
+
+
+def test_files_become_an_artifact_with_a_name_that_wandb_takes(tmp_path, fake):
+    wandb = fake()
+    (tmp_path / "m.pt").touch()
+    with open_log(tmp_path, wandb=WandbOptions("p")) as log:
+        log.keep("ipmd-Mine-v0_goal=0.5", "model", [tmp_path / "m.pt"])
+    (artifact,) = wandb.artifacts
+    assert (artifact.name, artifact.type) == ("ipmd-Mine-v0_goal-0.5", "model")
+    assert artifact.files == [str(tmp_path / "m.pt")]
+
+
+def test_files_that_cannot_be_sent_are_one_warning(tmp_path, fake, capsys):
+    wandb = fake(log_error=BrokenPipeError("service gone"))
+    with open_log(tmp_path, wandb=WandbOptions("p")) as log:
+        log.keep("ipmd", "model", [tmp_path / "m.pt"])
+        log.keep("ipmd", "model", [tmp_path / "m.pt"])
+    assert wandb.artifacts == []
+    assert capsys.readouterr().err.count(f"stopped logging (service gone); the model is in {tmp_path}.") == 1
+
+
+def test_real_wandb_offline_keeps_a_model(tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "data"))
+    (tmp_path / "m.pt").write_bytes(b"0" * 100_000)
+    with open_log(tmp_path / "run", wandb=WandbOptions("RLOpt-BC")) as log:
+        log.keep("sac-Pendulum-v1", "model", [tmp_path / "m.pt"])
+    sys.modules["wandb"].teardown()
+    (record,) = (tmp_path / "run").glob("wandb/offline-run-*/run-*.wandb")
+    assert b"sac-Pendulum-v1" in record.read_bytes()
+    assert str(tmp_path / "m.pt").encode() in record.read_bytes()
+    assert sum(file.stat().st_size for file in (tmp_path / "data").rglob("*") if file.is_file()) < 20_000  # no copy

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from rlopt.agents.methods import METHODS
-from rlopt.imitation.demonstrations import Demonstrations
-from rlopt.report.results import comparison_results, learning_curves, results_table, score_line, write_comparison
+from rlopt.report.results import learning_curves, results_table, score_line, write_comparison
+
+from .shared import RECOVERY, demonstrations, results, stage
 
 
 @pytest.fixture(autouse=True)
@@ -17,49 +17,6 @@ def third_party(monkeypatch):
     """Two methods that the library does not know: one that counts frames, one that counts epochs."""
     monkeypatch.setitem(METHODS, "gail", replace(METHODS["ipmd"], name="gail", title="GAIL"))
     monkeypatch.setitem(METHODS, "dagger", replace(METHODS["bc"], name="dagger", title="DAgger"))
-
-
-def demonstrations(expert_return=100.0):
-    return Demonstrations(
-        env_id="Pendulum-v1",
-        observation=torch.zeros(2, 3),
-        action=torch.zeros(2, 1),
-        next_observation=torch.zeros(2, 3),
-        reward=torch.zeros(2),
-        terminated=torch.zeros(2, dtype=torch.bool),
-        truncated=torch.tensor([False, True]),
-        episode_lengths=torch.tensor([2]),
-        action_low=-torch.ones(1),
-        action_high=torch.ones(1),
-        expert_return=expert_return,
-        random_return=0.0,
-    )
-
-
-def stage(unit="frames", recovery=None, losses=None):
-    """A stage's summary: two seeds that end at returns of 80 and 60."""
-    history = {"unit": unit, "x": [5, 10], "returns": [[10.0, 20.0], [80.0, 60.0]], "losses": losses or {}}
-    return {
-        "returns": [[90.0, 70.0], [60.0, 60.0]],
-        "history": history,
-        "wall_seconds": 61.0,
-        "reward_recovery": recovery,
-    }
-
-
-def results(stages, **data):
-    return comparison_results(
-        stages,
-        env_id="Pendulum-v1",
-        device="cpu",
-        seeds=[42, 43],
-        demonstrations=5,
-        data=demonstrations(**data),
-        config={"a": 1},
-    )
-
-
-RECOVERY = {"pearson": 0.875, "standardized_error": 0.5}
 
 
 def test_the_keys_of_the_design():
@@ -75,10 +32,26 @@ def test_the_keys_of_the_design():
     ]
     units = {"sac": "frames", "ipmd": "frames", "bc": "epochs"}
     for name, unit in units.items():
-        assert list(found["methods"][name]) == [*common, unit, "wall_seconds"]
+        assert list(found["methods"][name]) == [*common, unit, "wall_seconds", "reward_recovery"]
         assert found["methods"][name][unit] == 10
     assert found["methods"]["bc"]["return_per_seed"] == [80.0, 60.0]
     assert found["methods"]["bc"]["normalized_per_seed"] == pytest.approx([0.8, 0.6])
+
+
+def test_every_learned_reward_has_its_line():
+    other = {"pearson": 0.25, "standardized_error": 0.75}
+    found = results({"ipmd": stage(recovery=RECOVERY), "gail": stage(recovery=other), "sac": stage()})
+    assert found["reward_recovery"] == found["methods"]["ipmd"]["reward_recovery"] == RECOVERY
+    assert found["methods"]["gail"]["reward_recovery"] == other
+    assert found["methods"]["sac"]["reward_recovery"] is None
+    told = "earned against true reward on new episodes of the policy: Pearson correlation"
+    *_, first, second = results_table(found).splitlines()
+    assert first.startswith(f"IPMD: l{told} ")
+    assert second == f"GAIL: l{told} 0.250, standardised error 0.750."
+    alone = results({"ipmd": stage(recovery=RECOVERY), "sac": stage()})
+    assert results_table(alone).splitlines()[-1].startswith(f"L{told} ")
+    del alone["methods"]["ipmd"]["reward_recovery"]  # as an earlier version wrote it
+    assert results_table(alone).splitlines()[-1].startswith(f"L{told} ")
 
 
 def test_reward_recovery_is_of_whichever_stage_has_one():

@@ -4,13 +4,9 @@ import json
 
 import numpy as np
 import pytest
-import torch
 
 from rlopt.errors import UserError
-from rlopt.imitation.demonstrations import Demonstrations
-from rlopt.imitation.files import save_demonstrations
-from rlopt.logs.run_log import RunLog
-from rlopt.report.run_folders import plot_runs, read_run
+from rlopt.report.run_folders import gather_runs, read_run
 
 
 @pytest.fixture(autouse=True)
@@ -19,39 +15,10 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.fixture
-def expert(tmp_path):
-    """Random 0, expert 100."""
-    data = Demonstrations(
-        env_id="Pendulum-v1",
-        observation=torch.zeros(2, 3),
-        action=torch.zeros(2, 1),
-        next_observation=torch.zeros(2, 3),
-        reward=torch.zeros(2),
-        terminated=torch.zeros(2, dtype=torch.bool),
-        truncated=torch.tensor([False, True]),
-        episode_lengths=torch.tensor([2]),
-        action_low=-torch.ones(1),
-        action_high=torch.ones(1),
-        expert_return=100.0,
-        random_return=0.0,
-    )
-    return str(save_demonstrations(data, tmp_path / "data"))
-
-
-@pytest.fixture
-def make_run(tmp_path):
-    """Writes a run folder with rows of (x, a return per seed)."""
-
-    def make(name, rows, *, title="IPMD Pendulum-v1", unit="frames", first_seed=1, **config):
-        config = {"env": "Pendulum-v1", "device": "cpu", **config}
-        with RunLog(tmp_path / name, config=config, title=title, total=100, unit=unit, show_progress=False) as log:
-            for x, *returns in rows:
-                seeds = {f"return_seed{first_seed + i}": value for i, value in enumerate(returns)}
-                log.metrics({unit: x, "return_mean": np.mean(returns), **seeds, "bc_loss_mean": 0.5})
-        return str(tmp_path / name)
-
-    return make
+def plot_runs(folders, path, **how):
+    runs = gather_runs(folders, **how)
+    runs.draw(path)
+    return runs.standing
 
 
 def test_a_run_is_what_its_log_wrote(make_run):

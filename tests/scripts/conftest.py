@@ -80,6 +80,12 @@ def refused(call, monkeypatch):
     return run
 
 
+@pytest.fixture
+def tensorboard(monkeypatch):
+    """Whether or not it is installed, `--tensorboard` is not refused."""
+    monkeypatch.setattr("rlopt.config.find_spec", lambda name: name)
+
+
 QUICK = "--num-seeds 2 --num-envs 2 --warmup-frames 64 --updates-per-frame 0.1 --batch-size 8 --hidden-size 8"
 
 

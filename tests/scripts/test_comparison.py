@@ -15,6 +15,7 @@ from rlopt.experiments import comparison as stage_4
 from rlopt.imitation import load_demonstrations, save_demonstrations
 from rlopt.presets import PRESETS
 
+from ..report.read_page import read_page
 from .shared import (
     COMPARE,
     EXPERT,
@@ -64,7 +65,7 @@ def check_results(results, *, methods, finite):
         unit = "epochs" if name == "bc" else "frames"
         assert set(method) == {
             *("return_per_seed", "return_mean", "normalized_per_seed", "normalized_iqm", "normalized_ci95"),
-            *(unit, "wall_seconds", "success_rate", "success_rate_per_seed"),
+            *(unit, "wall_seconds", "success_rate", "success_rate_per_seed", "reward_recovery"),
         }
         assert method["success_rate"] is method["success_rate_per_seed"] is None  # Pendulum has no success
         assert len(method["return_per_seed"]) == len(method["normalized_per_seed"]) == 2
@@ -96,7 +97,7 @@ def test_04_in_an_empty_folder_leaves_the_whole_comparison(comparison):
     assert finished.returncode == 0, finished.stderr
     assert {path.name for path in folder.iterdir()} == {"expert_data", "logs", "comparison_results"}
     assert {path.name for path in (folder / "comparison_results" / "Pendulum-v1").iterdir()} >= {
-        *("comparison.png", "learning_curves.png", "results.txt", "results.json")
+        *("report.html", "comparison.png", "learning_curves.png", "results.txt", "results.json")
     }
     assert (folder / EXPERT).is_file()
     assert len(load_demonstrations(folder / EXPERT).episode_lengths) == 50
@@ -125,6 +126,14 @@ def test_04_shows_what_results_txt_says(comparison):
     for name, unit in (("SAC", f"{FRAMES:,} frames"), ("IPMD", f"{FRAMES:,} frames"), ("BC", "2 epochs")):
         assert re.search(rf"^{name} .*{unit}", text, re.M)
     assert "comparison_results/Pendulum-v1" in finished.stdout
+
+
+def test_04_writes_a_page_of_its_results(comparison):
+    folder, _ = comparison
+    page = read_page((folder / "comparison_results" / "Pendulum-v1" / "report.html").read_text(encoding="utf-8"))
+    assert dict(page.rows["Demonstrations"])["SHA-256"] == load_demonstrations(folder / EXPERT).digest
+    assert f"scripts/04_compare_methods.py --expert-frames {FRAMES}" in page.texts["Command"][0]
+    assert ["epochs", "-", "-", "2 (100)"] in page.rows["Settings that differ from the defaults"]
 
 
 @pytest.mark.parametrize("name", ["comparison.png", "learning_curves.png"])

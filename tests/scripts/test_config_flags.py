@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from rlopt.config import BCConfig, IPMDConfig, LoopConfig, RunOptions, SACConfig, Selection, TrainingConfig
+from rlopt.config import LoopConfig, RunOptions, Selection, TrainingConfig
 from rlopt.experiments import ablations, comparison, expert, learners, studies
 from rlopt.legacy import RENAMED
 
@@ -18,6 +18,7 @@ from .shared_config_flags import (
     CONFIGS,
     DEFAULTS,
     DEMONSTRATIONS,
+    METHODS,
     REPRODUCE,
     VALUES,
     fields_of,
@@ -25,6 +26,7 @@ from .shared_config_flags import (
 )
 from .shared_errors import EXPERT, demonstrations
 
+pytestmark = pytest.mark.usefixtures("tensorboard")
 SCRIPTS = pytest.mark.parametrize("script", CONFIGS)
 
 
@@ -70,7 +72,7 @@ def parser(monkeypatch):
 
 
 def test_every_field_has_a_value_here():
-    configs = (SACConfig, IPMDConfig, BCConfig, LoopConfig, TrainingConfig, Selection, RunOptions)
+    configs = (*METHODS, LoopConfig, TrainingConfig, Selection, RunOptions)
     assert set(VALUES) == {field.name for config in configs for field in dataclasses.fields(config)}
 
 

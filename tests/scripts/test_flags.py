@@ -17,6 +17,8 @@ from rlopt.imitation import load_demonstrations
 
 from .shared import BC, COLLECT, COMPARE, EXPERT, IPMD, SMALL, help_entries, only, run_here
 
+pytestmark = pytest.mark.usefixtures("tensorboard")
+
 # ------------------------------------------------------------------------------------- flags that change the algorithm
 
 
@@ -137,6 +139,7 @@ ALL_COMMON = {
     "--no-wandb": (None, "options", "wandb", False),
     "--wandb-entity": ("me", "options", "wandb_entity", "me"),
     "--wandb-group": ("us", "options", "wandb_group", "us"),
+    "--tensorboard": (None, "options", "tensorboard", True),
     "--no-progress": (None, "options", "show_progress", False),
 }
 ALL_ONE = {

@@ -47,7 +47,7 @@ def test_the_package_loads_nothing_heavy(tmp_path):
     assert probe("import rlopt.cli, rlopt.config, rlopt.presets, rlopt.errors", tmp_path)[:2] == (0, [])
 
 
-@pytest.mark.parametrize("name", [*TRAINING, "plot_runs.py"])
+@pytest.mark.parametrize("name", [*TRAINING, "plot_runs.py", "export_policy.py"])
 def test_help_loads_nothing_heavy(name, tmp_path):
     code, loaded, shown, _ = script(name, tmp_path, "--help")
     assert (code, loaded) == (0, [])
@@ -74,6 +74,14 @@ def test_expert_data_of_a_comparison_are_refused_before_torch_is_loaded(tmp_path
     code, loaded, _, err = script(COMPARE, tmp_path, "--expert-data", "nowhere/expert_buffer.pt")
     assert (code, loaded) == (2, [])
     assert err.startswith("error: Expert buffer not found: nowhere/expert_buffer.pt.")
+
+
+@pytest.mark.parametrize("script_and_flags", [("export_policy.py", "--format", "numpy")])
+def test_a_missing_model_is_refused_before_torch_is_loaded(script_and_flags, tmp_path):
+    name, *flags = script_and_flags
+    code, loaded, _, err = script(name, tmp_path, "nowhere.pt", *flags)
+    assert (code, loaded) == (2, [])
+    assert err.startswith("error: Model not found: nowhere.pt.")
 
 
 @pytest.mark.parametrize("name", [COLLECT, COMPARE])
