@@ -258,3 +258,8 @@ def check_env_workers(env: EnvSpec, env_workers: int) -> None:
 def env_seeds(seeds: Sequence[int], num_envs: int) -> list[int]:
     """A reset seed for each of `num_envs` environments of every seed, seed-major; the same whatever the other seeds are."""
     return [int(n) for seed in seeds for n in np.random.SeedSequence(seed).generate_state(num_envs)]
+
+
+def episode_seed(reset_seed: int, episode: int) -> int:
+    """The seed of an environment's reset: the first one's is `reset_seed`, later ones follow from it."""
+    return reset_seed if episode == 0 else int(np.random.SeedSequence((reset_seed, episode)).generate_state(1)[0])

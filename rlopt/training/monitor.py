@@ -220,6 +220,8 @@ class Monitor:
         state = {name: part.state_dict() for name, part in self.parts.items()}
         state |= {"history": vars(self.history), "metrics": self.metrics, unit: count}
         save_atomically(self.checkpoint, state)
+        if self.log is not None:
+            self.log.saved()
         self.saving_seconds += time.perf_counter() - begun
 
     def check_finite(self, count: int) -> None:

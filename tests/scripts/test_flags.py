@@ -191,6 +191,7 @@ ALL = {
         "--seed": ("7", None, "seed", 7),
         "--num-seeds": ("3", None, "num_seeds", 3),
         "--resume": (None, None, "resume", True),
+        "--no-video": (None, None, "video", False),
     },
 }
 """Flag to (its value on the command line, where the stage's function gets it, under which name, as what)."""
@@ -209,12 +210,17 @@ FUNCTIONS = {
 BESIDE = {
     "--help",
     "--cells",
+    "--ray",
+    "--cell-cpus",
+    "--cell-memory",
+    "--cell-gpus",
     "--cell",
     "--seeds-per-cell",
     "--reward",
     "--lr",
     "--progress",
     "--wandb",
+    "--video",
     "--env-kwargs",
     "--max-episode-steps",
 }
