@@ -14,7 +14,6 @@ from rlopt.envs import env_spec
 from rlopt.experiments import clip
 from rlopt.experiments.clip import CLIP, can_be_drawn, draw, export_panels, write_clip
 from rlopt.export.formats import run_arrays
-from rlopt.play.display import NEEDED
 
 from ..play.drawn import DRAWN
 from ..policy_files import SEEDS, build, save
@@ -107,6 +106,7 @@ def test_a_failure_costs_nothing(stages, spec, tmp_path, monkeypatch, caplog, fa
 
 def test_ways_to_draw_are_tried_in_turn(tmp_path, monkeypatch):
     monkeypatch.setattr(clip.sys, "platform", "linux")
+    monkeypatch.setitem(clip.sys.modules, "mujoco", clip)
     monkeypatch.setattr(clip, "gl_candidates", lambda: ["egl", "osmesa"])
     monkeypatch.delenv("MUJOCO_GL", raising=False)
     tried = []
@@ -122,15 +122,17 @@ def test_ways_to_draw_are_tried_in_turn(tmp_path, monkeypatch):
 
         monkeypatch.setattr(clip.subprocess, "run", run)
 
-    answers((1, f"cannot be drawn. {NEEDED}"), (0, ""))
+    answers((1, "no EGL"), (0, ""))
     assert draw(tmp_path / "job.json", tmp_path / CLIP) == ""
     assert tried == ["egl", "osmesa"]
     answers((-6, ""), (-11, ""))  # drivers that end the process
     assert draw(tmp_path / "job.json", tmp_path / CLIP) == "the process was ended"
     assert tried == ["egl", "osmesa"]
-    answers((1, "pygame is missing"))
-    assert draw(tmp_path / "job.json", tmp_path / CLIP) == "pygame is missing"
-    assert tried == ["egl"]
+    with monkeypatch.context() as patch:
+        patch.delitem(clip.sys.modules, "mujoco")  # it is not needed
+        answers((1, "no colours"))
+        assert draw(tmp_path / "job.json", tmp_path / CLIP) == "no colours"
+        assert tried == [None]
     monkeypatch.setenv("MUJOCO_GL", "glfw")
     answers((0, ""))
     assert draw(tmp_path / "job.json", tmp_path / CLIP) == ""
