@@ -2,6 +2,7 @@
 
 import errno
 from pathlib import Path
+from typing import Any
 
 FULL = frozenset((errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG))
 _CLOSED = frozenset((errno.EROFS, errno.EACCES, errno.EPERM))
@@ -23,6 +24,10 @@ class CannotWrite(UserError):
         self.path, self.error, self.advice = path, error, advice
         general = "free some space or choose another output folder"
         super().__init__(f"Cannot write {path}: {error.strerror or error}; {advice or general}.")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled by what it is made from: it may be raised on another machine."""
+        return CannotWrite, (self.path, self.error, self.advice)
 
     def advise(self, then: str) -> "CannotWrite":
         """The same with how to go on, `then`, unless that was said."""

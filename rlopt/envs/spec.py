@@ -61,7 +61,10 @@ class EnvSpec:
         return self.action_low + 0.5 * (action + 1) * (self.action_high - self.action_low)
 
     def make(self) -> gym.Env:
-        """One such gymnasium environment; a matrix or dict of observations is flattened, in the order of its space."""
+        """One such gymnasium environment; a matrix or dict of observations is flattened, in the order of its space.
+
+        Raises UserError for a TorchRL environment, and where it cannot be made.
+        """
         if self.torchrl:
             raise UserError(f"{self.env_id} is a TorchRL environment: its observations are one vector.")
         return make_env(self.source, self.kwargs, self.max_episode_steps)

@@ -116,7 +116,7 @@ def plan_ablations(
         )
         for name, config in configs.items()
     }
-    return study_plan(f"{spec.name}/ablations", directory / "ablations.pt", shared, stages, options, write)
+    return study_plan("ablations", spec, directory / "ablations.pt", shared, stages, options, write)
 
 
 def _ablate(

@@ -8,6 +8,7 @@ from typing import Any
 
 from rlopt.agents.methods import Method
 from rlopt.config import LoopConfig, RunOptions, TrainingConfig
+from rlopt.envs.spec import EnvSpec
 from rlopt.errors import UserError
 from rlopt.training.memory import parts
 from rlopt.training.seed_groups import group_sizes
@@ -40,6 +41,10 @@ class Work:
     """Where its run folder lies below `options.log_dir`."""
     keep: Callable[[dict[str, Any]], None]
     """Takes the result, where the command runs."""
+    config: Any
+    """What it learns: an interrupted run with another one is not its own."""
+    spec: EnvSpec
+    """The environment."""
     expert_data: Any = None
     """The demonstrations: their path, their name, or an object."""
     save_dir: Path | None = None
@@ -110,11 +115,14 @@ def run_alone(plans: Sequence[Plan], name: str) -> None:
     raise UserError(f"There is no cell {name!r}: --cells lists them ({', '.join(names)}).")
 
 
-def listed(cells: Sequence[Cell]) -> Iterator[str]:
-    """Lines of name, cores, memory, GPUs and the cells that are needed, with tabs between; the first one says so."""
+def listed(cells: Sequence[Cell], asked: Callable[[Resources], Resources] = lambda needed: needed) -> Iterator[str]:
+    """Lines of name, cores, memory, GPUs and the cells that are needed, with tabs between; the first one says so.
+
+    `asked`: what is asked for, of what a cell can use.
+    """
     yield "\t".join(("cell", "cpus", "memory", "gpus", "needs"))
     for cell in cells:
-        needed = cell.resources()
+        needed = asked(cell.resources())
         memory = f"{needed.memory / 1e9:.1f}G"
         yield "\t".join((cell.name, str(needed.cpus), memory, f"{needed.gpus:g}", " ".join(cell.needs) or "-"))
 

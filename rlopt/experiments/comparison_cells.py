@@ -136,6 +136,11 @@ class ComparisonCells:
             self.options,
             f"{method.name}/{self.spec.name}",
             partial(self._keep, method, stage, config),
+            {
+                **config,
+                **{name: self.cache.settings[name] for name in ("demos", "skip_demos", "demonstrations_sha256")},
+            },
+            self.spec,
         )
         if method in self.experts:
             work = replace(work, save_dir=Path("expert_data"), beside=partial(compiled_ahead, self._later()))

@@ -180,7 +180,7 @@ def plan_demonstrations(
         )
         for name, (agent, training) in configs.items()
     }
-    return study_plan(f"{spec.name}/demonstrations", directory / "demonstrations.pt", shared, stages, options, write)
+    return study_plan("demonstrations", spec, directory / "demonstrations.pt", shared, stages, options, write)
 
 
 def _study(

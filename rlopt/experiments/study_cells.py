@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rlopt.config import RunOptions
+from rlopt.envs.spec import EnvSpec
 from rlopt.experiments.cells import Cell, Plan, Resources, Work
 from rlopt.experiments.stage_cache import StageCache, slug
 from rlopt.logs.files import tell_how_to_go_on
@@ -29,6 +30,7 @@ class Stage:
 
 def study_plan(
     name: str,
+    spec: EnvSpec,
     path: Path,
     shared: Mapping[str, Any],
     stages: Mapping[str, Stage],
@@ -38,14 +40,15 @@ def study_plan(
     """The plan of a study.
 
     Args:
-        name: `ENV/STUDY`; a cell's name is this and its stage's.
+        name: of the study; a cell's name is `ENV/STUDY/STAGE`.
+        spec: the environment.
         path: the file of finished stages, in the folder of the results.
         shared: what all stages have in common.
         stages: by name.
         options: device, logs, W&B.
         write: of the results by stage, writes what they come to and returns it.
     """
-    names = {f"{name}/{slug(stage)}": stage for stage in stages}
+    names = {f"{spec.name}/{name}/{slug(stage)}": stage for stage in stages}
     caches: list[StageCache] = []
 
     @contextmanager
@@ -59,7 +62,8 @@ def study_plan(
         if caches[0].find(stage, stages[stage].config) is not None:
             return None
         keep = partial(caches[0].keep, stage, stages[stage].config)
-        return Work(stages[stage].call, options, stages[stage].folder, keep)
+        config = {"stage": stage, "config": stages[stage].config, **shared}
+        return Work(stages[stage].call, options, stages[stage].folder, keep, config, spec)
 
     cells = [Cell(cell, partial(prepare, stage), (), stages[stage].resources) for cell, stage in names.items()]
     return Plan(cells, opened, lambda: write({stage: caches[0].stages[stage]["result"] for stage in stages}))

@@ -37,8 +37,17 @@ def _is_path(source: Any) -> bool:
     return isinstance(source, str | os.PathLike)
 
 
+@dataclass(frozen=True)
+class Carried:
+    """Demonstrations that were read on another machine, with the name that their source has there."""
+
+    name: str
+    data: Demonstrations
+
+
 READERS = [
     Reader("rlopt", lambda source: isinstance(source, Demonstrations), lambda source, env: source),
+    Reader("carried", lambda source: isinstance(source, Carried), lambda source, env: source.data),
     *(Reader(name, module.recognizes, module.read) for name, module in FORMATS.items()),
     Reader("arrays", arrays.recognizes, arrays.read),
     Reader("expert_buffer.pt", _is_path, lambda source, env: read_expert_buffer(source)),
@@ -48,6 +57,8 @@ READERS = [
 
 def source_name(source: Any) -> str:
     """What a source is called in messages and configs."""
+    if isinstance(source, Carried):
+        return source.name
     return os.fspath(source) if _is_path(source) else f"{type(source).__name__} in memory"
 
 

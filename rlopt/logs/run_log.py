@@ -19,6 +19,7 @@ from rlopt.logs.run_folder import write_config
 from rlopt.logs.sink import FileSink, Sink
 from rlopt.logs.tensorboard_sink import TensorBoardSink
 from rlopt.logs.wandb_sink import WandbOptions, WandbSink
+from rlopt.logs.watching import current_watcher
 
 
 class RunLog:
@@ -58,6 +59,9 @@ class RunLog:
         self._file = open_to_append(self.directory / "rlopt.log")
         self._console = Console(stderr=True)
         self._display = ProgressDisplay(self._console, title, total, unit, show_progress, self._progress_line)
+        self._watcher = current_watcher()
+        if self._watcher is not None:
+            self._watcher.began(self.directory, total, unit)
         self.sinks: list[Sink] = [self._csv]
         resuming = resume_at is not None
         if tensorboard:
@@ -91,6 +95,13 @@ class RunLog:
     def progress(self, done: int, **latest: float | str) -> None:
         """Shows `done` of `total`, with `latest` beside it (`return_mean=-153.2`; none: the last ones stay)."""
         self._display.update(done, latest)
+        if self._watcher is not None:
+            self._watcher.progressed(done, latest)
+
+    def saved(self) -> None:
+        """A checkpoint was written: whoever watches the run is told."""
+        if self._watcher is not None:
+            self._watcher.saved()
 
     def metrics(self, row: Mapping[str, float]) -> None:
         """Sends one row to every sink; the first column is the count. Raises ValueError if the columns change."""

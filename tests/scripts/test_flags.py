@@ -210,6 +210,10 @@ FUNCTIONS = {
 BESIDE = {
     "--help",
     "--cells",
+    "--ray",
+    "--cell-cpus",
+    "--cell-memory",
+    "--cell-gpus",
     "--cell",
     "--seeds-per-cell",
     "--reward",

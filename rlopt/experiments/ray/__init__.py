@@ -1,0 +1,1 @@
+"""Cells on the machines of a Ray cluster. Nothing here imports Ray before it is asked for."""
