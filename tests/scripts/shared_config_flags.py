@@ -61,6 +61,9 @@ VALUES = {
     # GAILConfig
     "discriminator_learning_rate": ("0.03", 0.03),
     "discriminator_penalty": ("5", 5.0),
+    # IQLearnConfig
+    "tune_temperature": (None, True),
+    "actor_learning_rate": ("0.04", 0.04),
     # BCConfig
     "epochs": ("6", 6),
     "min_steps_per_epoch": ("7", 7),

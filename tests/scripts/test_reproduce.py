@@ -56,7 +56,7 @@ def asked(tmp_path, monkeypatch):
         results["methods"] = dict.fromkeys(methods, method)
         (Path(save_dir) / env_id).mkdir(parents=True)
         (Path(save_dir) / env_id / "results.json").write_text(json.dumps(results))
-        cells = [Cell(f"{env_id}/{name}", lambda: None) for name in ("ipmd", "bc")]
+        cells = [Cell(f"{env_id}/{name}", lambda: None) for name in methods]
         return Plan(cells, nullcontext, lambda: results)
 
     monkeypatch.setattr(expert, "collect_expert_data", collect)
