@@ -13,7 +13,6 @@ from textwrap import indent
 ROOT = Path(__file__).parents[1]
 
 project = "rlopt"
-author = "the authors of rlopt"
 root_doc = "README"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 
@@ -80,6 +79,7 @@ html_css_files = ["site.css"]
 highlight_language = "none"  # of blocks that name no language: tables, drawings
 html_title = "rlopt"
 html_copy_source = False
+html_show_copyright = False
 html_show_sphinx = False
 
 

@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from rlopt.checked import accepted_types
 from rlopt.commands import called, program
-from rlopt.config import RunOptions, Selection, TrainingConfig
+from rlopt.config import RunOptions, Selection
 from rlopt.errors import UserError
 from rlopt.legacy import RENAMED
 from rlopt.script import run as run
@@ -170,19 +170,6 @@ def learner_arguments(parser: argparse.ArgumentParser, agent: type, loop: type) 
         "selection": configured(args, Selection),
         "resume": args.resume,
         "init_from": args.init_from,
-        "options": configured(args, RunOptions),
-    }
-
-
-def comparison_settings(args: argparse.Namespace, *configs: type) -> dict[str, Any]:
-    """Seeds, options, and the settings of several methods: each method takes those that its config class has."""
-    loop, own = {field.name for field in fields(TrainingConfig)}, ("seed", "num_seeds", "frames")
-    settings = {name: value for name, value in given(args, *configs).items() if name not in own}
-    return {
-        "seed": args.seed,
-        "num_seeds": args.num_seeds,
-        "agent_settings": {name: value for name, value in settings.items() if name not in loop},
-        "training_settings": {name: value for name, value in settings.items() if name in loop},
         "options": configured(args, RunOptions),
     }
 

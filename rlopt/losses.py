@@ -118,8 +118,8 @@ def gradient_penalty(gradient: Tensor, lipschitz_constant: float = 1.0, *, two_s
 
         E[ max(0, |grad r(x~)| / L - 1)^2 ]
 
-    One-sided (1704.00028, section 4): an L-Lipschitz reward, L = `lipschitz_constant`, has no penalty. The two-sided one,
-    E[ (|grad r(x~)| / L - 1)^2 ], is that paper's eq. 3.
+    One-sided (1704.00028, section 4): an L-Lipschitz reward, L = `lipschitz_constant`, has no penalty. The two-sided one
+    (eq. 3) has no maximum: a flat reward has a penalty, too.
     """
     # the constant keeps the derivative of the root finite at a zero gradient
     norm = (gradient.square().sum(-1) + 1e-12).sqrt()
@@ -156,7 +156,9 @@ def absorbing_reward(expert_rate: Tensor, policy_rate: Tensor, horizon: float, v
 
 
 def absorbing_share(rate: Tensor, horizon: float) -> Tensor:
-    """rho = e h / (1 + e h) `[S]`: the absorbing state's share of the occupancy, where a share e of transitions terminates.
+    """The absorbing state's share of the occupancy `[S]`, where a share e (`rate`, `[S]`) of transitions terminates.
+
+        rho = e h / (1 + e h)
 
     Every end is followed by h = gamma / (1 - gamma) effective steps in it, `horizon`.
     """
@@ -175,7 +177,7 @@ def discriminator_loss(
 ) -> Tensor:
     """The discriminator's loss `[S]`; D = sigmoid(logit) is the probability that a transition is the expert's.
 
-    L_D = - E_expert[log D] - E_pi[log(1 - D)]   (1606.03476, algorithm 1)
+        L_D = - E_expert[log D] - E_pi[log(1 - D)]   (1606.03476, algorithm 1)
 
     log D = -softplus(-logit) and log(1 - D) = -softplus(logit). Of each side's occupancy a share (`policy_share`,
     `expert_share`, `[S]`) is the absorbing state with `absorbing_logit` `[S]`; the rest are its batch's transitions `[S, B]`.
@@ -191,7 +193,10 @@ def discriminator_loss(
 
 
 def discounted_value(next_value: Tensor, terminated: Tensor, gamma: float) -> Tensor:
-    """gamma (1 - terminated) V(s') `[S, B]`: what a transition leads to, nothing after a termination."""
+    """What a transition leads to `[S, B]`, nothing after a termination; `next_value` is V(s') `[S, B]`.
+
+    gamma (1 - terminated) V(s')
+    """
     return gamma * (1 - terminated) * next_value
 
 
@@ -202,10 +207,9 @@ def iq_learn_loss(
     expert_drop: Tensor,
     value_regularizer: float,
 ) -> Tensor:
-    """The critics' loss `[S]`, online, with the chi-squared divergence on the data of both (2106.12142, section 5).
+    """The critics' loss `[S]`, online, with the chi-squared divergence on the data of both sides (2106.12142, section 5).
 
-    L_Q = mean_k { - E_expert[r_k] + lambda/2 (E_pi[r_k^2] + E_expert[r_k^2]) }
-          + 1/2 (E_pi + E_expert)[ V(s) - gamma V(s') ]
+        L_Q = mean_k { lambda/2 (E_pi[r_k^2] + E_expert[r_k^2]) - E_expert[r_k] } + 1/2 (E_pi + E_expert)[ V(s) - gamma V(s') ]
 
     r_k = Q_k(s, a) - gamma V(s') `[S, K, B]` is the reward for which critic k is right, and the drop V(s) - gamma V(s')
     `[S, B]` is that of the policy's own action: its mean under any occupancy is (1 - gamma) E[V(s_0)] = E_pi[r]. The authors'
@@ -220,10 +224,13 @@ def iq_learn_loss(
 
 
 def sqil_rewards(policy_reward: Tensor, expert_reward: Tensor) -> tuple[Tensor, Tensor]:
-    """Rewards in place of the environment's: 0 for the policy's transitions, 1 for the expert's.
+    """Rewards `[S, B]` in place of the environment's: 0 for the policy's transitions, 1 for the expert's.
 
-    With as many of each in a batch, the critics' loss is delta^2(D_expert, 1) + delta^2(D_pi, 0)   (1905.11108, algorithm 1),
-    delta^2(D, r) = E_D[ (Q(s, a) - (r + gamma V(s')))^2 ].
+    With as many of each in a batch, the critics' loss is
+
+        delta^2(D_expert, 1) + delta^2(D_pi, 0),   delta^2(D, r) = E_D[ (Q(s, a) - (r + gamma V(s')))^2 ]
+
+    (1905.11108, algorithm 1).
     """
     return torch.zeros_like(policy_reward), torch.ones_like(expert_reward)
 

@@ -91,7 +91,7 @@ class StackedMLP(nn.Module):
 
 
 class Standardizer(nn.Module):
-    """(x - mean) / std with constants, cut off at +-`clip`; before `fit`, mean 0 and std 1. Shared by all seeds."""
+    """(x - mean) / std of `[..., O]`, for all seeds, cut off at +-`clip`; before `fit`, mean 0 and std 1; constants."""
 
     mean: Tensor
     std: Tensor

@@ -48,10 +48,14 @@ class IQLearnConfig(SACConfig):
     value_regularizer: float = 0.5
     """lambda: keeps rewards between -1/lambda and 1/lambda."""
     initial_alpha: float = 0.01
-    """Temperature; it stays."""
+    """Temperature at the start."""
+    tune_temperature: bool = False
+    """Tune the temperature towards the target entropy, as SAC does; without: it stays."""
+    actor_learning_rate: float = 3e-5
+    """Adam's learning rate for actors."""
 
     sections = ("sac", "iqlearn")
-    positive = (*SACConfig.positive, "expert_batch_size", "value_regularizer")
+    positive = (*SACConfig.positive, "expert_batch_size", "value_regularizer", "actor_learning_rate")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Step 4, or all in one: expert, IPMD and BC side by side, with pictures, a table and error bars."""
+"""Step 4, or all in one: an expert and the methods that learn from it side by side, with pictures, a table and error bars."""
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, BooleanOptionalAction, Namespace
 from pathlib import Path
 from typing import Any
 
-from rlopt.cli import add_config_flags, add_env_flags, check_source, comparison_settings, look_up_env, make_parser, run
-from rlopt.config import BCConfig, IPMDConfig, RunOptions, SACConfig, TrainingConfig
+from rlopt.cli import add_config_flags, add_env_flags, check_source, look_up_env, make_parser, run
+from rlopt.comparison_flags import METHOD_CONFIGS, add_methods_flag, comparison_settings
+from rlopt.config import RunOptions, TrainingConfig
 from rlopt.experiments.cell_flags import FLAGS, add_cell_flags, carry_out, keeps_cells
 
 
@@ -15,17 +16,21 @@ def main() -> None:
     parser = make_parser(__doc__)
     add_env_flags(parser, None, "Pendulum-v1")
     parser.add_argument("--expert-frames", type=int, default=100_000, help="frames per seed of the SAC expert")
-    parser.add_argument("--ipmd-frames", type=int, default=100_000, help="frames per seed of IPMD")
+    parser.add_argument(
+        "--ipmd-frames", type=int, default=100_000, help="frames per seed of IPMD, and of the other learners beside BC"
+    )
     parser.add_argument("--bc-epochs", type=int, default=100, help="epochs of behaviour cloning")
-    parser.add_argument("--demos", type=int, default=5, help="demonstrations that IPMD and BC learn from (default: 5)")
+    parser.add_argument("--demos", type=int, default=5, help="demonstrations to learn from (default: 5)")
     parser.add_argument("--skip-demos", type=int, default=0, help="demonstrations at the file's start to leave out")
-    parser.add_argument("--methods", nargs="+", default=["sac", "ipmd", "bc"], help="what to compare")
+    add_methods_flag(parser, ("sac", "ipmd", "bc"), "what to compare")
     parser.add_argument("--expert-data", help="demonstrations in place of an own expert; they name the environment")
     parser.add_argument(
         "--save-dir",
         default="comparison_results",
         help="results go to SAVE_DIR/ENV/, a new expert's demonstrations to expert_data/ENV/, as step 1's",
     )
+    film = "a short film of the policies side by side, clip.gif, where something can draw them (default: yes)"
+    parser.add_argument("--video", action=BooleanOptionalAction, default=True, help=film)
     parser.add_argument(
         "--resume",
         nargs="?",
@@ -35,7 +40,7 @@ def main() -> None:
         "one that these flags name",
     )
     add_cell_flags(parser, of_seeds=True)
-    configs = (SACConfig, IPMDConfig, BCConfig, TrainingConfig)
+    configs = (*METHOD_CONFIGS, TrainingConfig)
     add_config_flags(parser, *configs, RunOptions, skip=("frames", "epochs"), seed=42, num_seeds=5)
     args = parser.parse_args()
     if isinstance(args.resume, str):
@@ -59,6 +64,7 @@ def main() -> None:
         resume=bool(args.resume) or keeps_cells(args),
         command={name: value for name, value in vars(args).items() if name not in ("resume", *FLAGS)},
         seeds_per_cell=args.seeds_per_cell,
+        video=args.video,
         **comparison_settings(args, *configs),
     )
     for results in carry_out([plan], args) or ():

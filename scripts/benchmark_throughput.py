@@ -41,6 +41,7 @@ from benchmark_peers.updates import measure_collection, measure_floor, measure_s
 
 from rlopt.checked import require_positive
 from rlopt.cli import make_parser, run
+from rlopt.cores import available_workers
 from rlopt.errors import UserError
 from rlopt.logs.files import atomic_file
 from rlopt.logs.run_folder import library_versions
@@ -160,6 +161,10 @@ def use_cores(threads: int | None) -> None:
 
     Libraries count cores when they are loaded, each in its own way; what they may use says the same to all.
     """
+    if not hasattr(os, "sched_setaffinity"):  # macOS and Windows cannot leave a process some of the cores
+        if threads is not None:
+            raise UserError("--threads needs Linux: leave it out.")
+        return
     cores = sorted(os.sched_getaffinity(0))
     wanted = threads or min(int(os.environ.get("OMP_NUM_THREADS", len(cores))), len(cores))
     if wanted > len(cores):
@@ -173,8 +178,8 @@ def use_cores(threads: int | None) -> None:
 def describe_machine(device: str) -> str:
     """Processors, cores and versions, for the head of every table."""
     info = Path("/proc/cpuinfo")
-    model = re.search(r"model name\s*:\s*(.+)", info.read_text()) if info.exists() else None
-    cores = f"{len(os.sched_getaffinity(0))} of {os.cpu_count()} cores"
+    model = re.search(r"model name\s*:\s*(.+)", info.read_text(encoding="utf-8")) if info.exists() else None
+    cores = f"{available_workers()} of {os.cpu_count()} cores"
     gpu = [] if device == "cpu" else [torch.cuda.get_device_name(device)]
     versions = [f"{name} {version}" for name, version in library_versions().items()]
     return ", ".join([model[1] if model else platform.processor(), cores, *gpu, *versions])

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Make the README's results: expert, IPMD and BC from one demonstration, per environment. Stopped, it goes on."""
+"""Make the README's results: expert and learners from one demonstration, per environment. Stopped, it goes on."""
 
 from argparse import Namespace
 from collections.abc import Callable, Mapping
@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rlopt.cli import add_config_flags, comparison_settings, make_parser, run
-from rlopt.config import BCConfig, IPMDConfig, RunOptions, SACConfig, TrainingConfig
+from rlopt.cli import add_config_flags, make_parser, run
+from rlopt.comparison_flags import METHOD_CONFIGS, add_methods_flag, comparison_settings
+from rlopt.config import RunOptions, TrainingConfig
 from rlopt.errors import UserError
 from rlopt.experiments.cell_flags import add_cell_flags, carry_out
 
@@ -24,13 +25,13 @@ class Task:
     expert_frames: int
     """Frames per seed of the SAC expert."""
     ipmd_frames: int
-    """Frames per seed of IPMD."""
+    """Frames per seed of IPMD, and of the other learners beside BC."""
     expert_seeds: int = 1
     """SAC seeds, of which the best one demonstrates."""
     expert: Mapping[str, Any] = field(default_factory=dict)
     """Fields of `SACConfig` of the expert that differ from the preset."""
     ipmd: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of `IPMDConfig` that do."""
+    """Fields of `IPMDConfig` that do; the other learners beside BC get those that they have."""
 
 
 # Half of the general default, as RESULTS.md has it: an update costs half as much.
@@ -61,14 +62,15 @@ PUBLISHED = {
 }
 
 
-CONFIGS = (SACConfig, IPMDConfig, BCConfig, TrainingConfig)
+CONFIGS = (*METHOD_CONFIGS, TrainingConfig)
 
 
 def main() -> None:
     """Parse, run what is missing, print the table."""
     parser = make_parser(__doc__)
     parser.add_argument("--envs", nargs="+", default=list(TASKS), choices=list(TASKS), help="environments to run")
-    parser.add_argument("--demos", type=int, default=1, help="demonstrations that IPMD and BC learn from (default: 1)")
+    add_methods_flag(parser, ("ipmd", "bc"), "learners")
+    parser.add_argument("--demos", type=int, default=1, help="demonstrations to learn from (default: 1)")
     parser.add_argument(
         "--expert-seeds",
         type=int,
@@ -91,34 +93,39 @@ def main() -> None:
         for env_id in args.envs:
             budgets = (TASKS[env_id].expert_frames, TASKS[env_id].ipmd_frames)
             check_whole_episode(env_spec(env_id), int(min(budgets) * args.frames_scale), "--frames-scale")
-    rows: dict[str, list[str]] = {}
+    rows: dict[str, dict[str, str]] = {}
 
-    def add(env_id: str, row: list[str]) -> None:
-        rows[env_id] = row
-        known = [rows[name] for name in args.envs if name in rows]
-        table = "\n".join(["| " + " | ".join(row) + " |" for row in [HEADER, ["---"] * len(HEADER), *known]])
+    def add(env_id: str, cells: dict[str, str]) -> None:
+        rows[env_id] = cells
+        table = markdown([rows[name] for name in args.envs if name in rows])
         write_text_atomically(Path(args.save_dir) / "table.md", table + "\n")
 
     if args.table_only:
         for env_id in args.envs:
             kept = Path(args.save_dir) / env_id / "results.json"
             if kept.exists():
-                add(env_id, kept_row(env_id, kept))
+                add(env_id, kept_cells(env_id, kept))
     elif carry_out([reproduction(env_id, args, add) for env_id in args.envs], args) is None:
         return
     print((Path(args.save_dir) / "table.md").read_text().rstrip() if rows else f"Nothing in {args.save_dir} yet.")
 
 
-def reproduction(env_id: str, args: Namespace, add: Callable[[str, list[str]], None]) -> "Plan":
-    """One environment's expert, then IPMD and BC on its demonstrations; finished parts are kept. `add` gets its row."""
-    from rlopt.agents import METHODS
+def reproduction(env_id: str, args: Namespace, add: Callable[[str, dict[str, str]], None]) -> "Plan":
+    """One environment's expert, then the learners on its demonstrations; finished parts are kept. `add` gets its cells."""
+    from rlopt.agents import METHODS, get_method
     from rlopt.experiments.expert_first import ExpertFirst
-    from rlopt.experiments.run import reach
+    from rlopt.experiments.run import field_names, reach
     from rlopt.imitation import load_demonstrations
 
     task, asked = TASKS[env_id], comparison_settings(args, *CONFIGS)
     for_agents, seeds, options = (asked.pop(name) for name in ("agent_settings", "num_seeds", "options"))
     own = reach(list(METHODS.values()), for_agents, lambda method: method.config)["sac"]
+    of_task = {
+        f"{method.name}.{name}": value
+        for method in map(get_method, args.methods)
+        for name, value in task.ipmd.items()
+        if method.online and name not in for_agents and name in field_names(method.config)
+    }
     return ExpertFirst(
         env_id,
         Path(args.save_dir) / "experts",
@@ -130,17 +137,18 @@ def reproduction(env_id: str, args: Namespace, add: Callable[[str, list[str]], N
             **asked,
         },
         learners={
+            "methods": args.methods,
             "ipmd_frames": int(task.ipmd_frames * args.frames_scale),
             "demos": args.demos,
             "num_seeds": seeds,
             "seeds_per_cell": args.seeds_per_cell,
             "save_dir": args.save_dir,
-            "agent_settings": {**{f"ipmd.{n}": v for n, v in task.ipmd.items() if n not in for_agents}, **for_agents},
+            "agent_settings": {**of_task, **for_agents},
             **asked,
         },
         skip_demos=lambda path: first_good(load_demonstrations(path), args.demos),
         options=options,
-        show=lambda results: add(env_id, table_row(env_id, results)),
+        show=lambda results: add(env_id, table_cells(env_id, results)),
     ).plan()
 
 
@@ -159,53 +167,47 @@ def first_good(data: "Demonstrations", demos: int) -> int:
     return min(int((scores >= GOOD).argmax()), max(0, data.num_episodes - demos))
 
 
-HEADER = [
-    "Environment",
-    "Demos",
-    "Random",
-    "Expert",
-    "IPMD frames",
-    "IPMD return",
-    "IPMD score",
-    "BC score",
-    "IQ-Learn",
-]
+FIRST, LAST = ("Environment", "Demos", "Random", "Expert"), "IQ-Learn"
+"""Headings; between these two stand the methods, and the last one is `PUBLISHED`."""
 
 
-def kept_row(env_id: str, path: Path) -> list[str]:
+def kept_cells(env_id: str, path: Path) -> dict[str, str]:
     """The cells of one environment from its `results.json`. Raises UserError if that is damaged."""
     from rlopt.logs.damage import read_json
 
     results = read_json(path, "methods")
     try:
-        return table_row(env_id, results)
+        return table_cells(env_id, results)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{path} holds no comparison of IPMD and BC ({error!r}): remove it, or make it anew."
-        ) from error
+        raise UserError(f"{path} holds no comparison of learners ({error!r}): remove it, or make it anew.") from error
 
 
-def table_row(env_id: str, results: dict[str, Any]) -> list[str]:
-    """One environment's cells: returns, then normalised IQM with its interval."""
+def table_cells(env_id: str, results: dict[str, Any]) -> dict[str, str]:
+    """One environment's cells by their headings: of IPMD also frames and return, then normalised IQM with its interval."""
+    from rlopt.agents import METHODS
 
-    def score(method: dict[str, Any]) -> str:
+    numbers = (str(results["demonstrations"]), f"{results['random_return']:.1f}", f"{results['expert_return']:.1f}")
+    cells = dict(zip(FIRST, (env_id, *numbers), strict=True))
+    if not results["methods"]:
+        raise ValueError("no methods")
+    for name in (name for name in METHODS if name in results["methods"]):
+        method, title = results["methods"][name], METHODS[name].title
+        if name == "ipmd":
+            cells |= {f"{title} frames": f"{method['frames']:,}", f"{title} return": f"{method['return_mean']:.1f}"}
         values = (method["normalized_iqm"], *method["normalized_ci95"])
         iqm, low, high = (float("nan") if value is None else value for value in values)  # JSON has no nan
-        return f"{iqm:.3f} [{low:.3f}, {high:.3f}]"
-
-    ipmd, bc = results["methods"]["ipmd"], results["methods"]["bc"]
+        cells[f"{title} score"] = f"{iqm:.3f} [{low:.3f}, {high:.3f}]"
     published = PUBLISHED.get(env_id)
-    return [
-        env_id,
-        str(results["demonstrations"]),
-        f"{results['random_return']:.1f}",
-        f"{results['expert_return']:.1f}",
-        f"{ipmd['frames']:,}",
-        f"{ipmd['return_mean']:.1f}",
-        score(ipmd),
-        score(bc),
-        "" if published is None else f"{published[0]:,} of {published[1]:,} (500,000 frames)",
-    ]
+    told = "" if published is None else f"{published[0]:,} of {published[1]:,} (500,000 frames)"
+    return {**cells, LAST: told}
+
+
+def markdown(rows: list[dict[str, str]]) -> str:
+    """The table of all environments; a cell is empty where a method was not trained."""
+    methods = [heading for row in rows for heading in row if heading not in (*FIRST, LAST)]
+    headings = [*FIRST, *dict.fromkeys(methods), LAST]
+    lines = [headings, ["---"] * len(headings), *([row.get(heading, "") for heading in headings] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 if __name__ == "__main__":

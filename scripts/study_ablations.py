@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Which parts of IPMD matter? One thing changed at a time; finished runs are kept, so it can be stopped and go on."""
 
-from rlopt.cli import add_config_flags, add_env_flags, check_source, comparison_settings, look_up_env, make_parser, run
+from rlopt.cli import add_config_flags, add_env_flags, check_source, look_up_env, make_parser, run
+from rlopt.comparison_flags import comparison_settings
 from rlopt.config import IPMDConfig, RunOptions, TrainingConfig
 from rlopt.experiments.cell_flags import add_cell_flags, carry_out
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """How many demonstrations are enough? Score against their number for IPMD and BC, all cells in one stacked update."""
 
-from rlopt.cli import add_config_flags, add_env_flags, check_source, comparison_settings, look_up_env, make_parser, run
+from rlopt.cli import add_config_flags, add_env_flags, check_source, look_up_env, make_parser, run
+from rlopt.comparison_flags import comparison_settings
 from rlopt.config import BCConfig, IPMDConfig, RunOptions, TrainingConfig
 from rlopt.experiments.cell_flags import add_cell_flags, carry_out
 

@@ -3,12 +3,10 @@
 import numpy as np
 import torch
 
-from rlopt.agents import BC, IPMD, SAC
+from rlopt.agents import METHODS
 from rlopt.agents.saving import save_agent
-from rlopt.config import BCConfig, IPMDConfig, SACConfig
 
 SMALL = {"hidden_sizes": (8, 8)}
-CLASSES = {"sac": (SAC, SACConfig), "ipmd": (IPMD, IPMDConfig), "bc": (BC, BCConfig)}
 LOW, HIGH = np.array([-1.0, 0.0], np.float32), np.array([3.0, 10.0], np.float32)
 BOUNDS = {"action_low": torch.tensor(LOW), "action_high": torch.tensor(HIGH)}
 SEEDS = [42, 43, 44]
@@ -16,8 +14,8 @@ SEEDS = [42, 43, 44]
 
 def build(kind="sac", observation_size=3, action_size=2, num_seeds=3, **settings):
     """An agent with random weights, and observations of the size of 10 scaled where it scales them."""
-    agent_class, config = CLASSES[kind]
-    agent = agent_class(config(**SMALL, **settings), observation_size, action_size, num_seeds=num_seeds, seed=1)
+    method = METHODS[kind]
+    agent = method.agent(method.config(**SMALL, **settings), observation_size, action_size, num_seeds=num_seeds, seed=1)
     agent.fit_standardizers(torch.full((observation_size,), 2.0), torch.full((observation_size,), 10.0))
     return agent
 

@@ -46,7 +46,10 @@ WRONG = {
         **{"reward_inputs": ["as", ""], "expert_batch_size": [0], "min_observation_std": [0.0]},
         **{"discriminator_learning_rate": [0.0], "discriminator_penalty": [-1.0, float("nan")]},
     },
-    IQLearnConfig: {**ONLINE, "expert_batch_size": [0], "value_regularizer": [0.0]},
+    IQLearnConfig: {
+        **ONLINE,
+        **{"expert_batch_size": [0], "value_regularizer": [0.0], "actor_learning_rate": [0.0]},
+    },
     SQILConfig: {**ONLINE, "batch_size": [0, 1]},
     BCConfig: {
         **{"hidden_sizes": [()], "batch_size": [0], "learning_rate": [0.0], "epochs": [0, -1]},

@@ -29,12 +29,13 @@ MODELS = {
 
 
 def assert_gives(agent, expected):
-    """Exactly these actions and, where there are some, learned rewards."""
+    """These actions and, where there are some, learned rewards; other processors round the last digits otherwise."""
     observation = torch.linspace(-1, 1, 15).view(1, 5, 3).expand(agent.num_seeds, -1, -1)
     action = agent.policy(observation)
-    assert torch.equal(action, expected["action"])
+    torch.testing.assert_close(action, expected["action"], rtol=1e-5, atol=1e-6)
     if "reward" in expected:
-        assert torch.equal(agent.reward(observation, action, observation + 0.1), expected["reward"])
+        reward = agent.reward(observation, action, observation + 0.1)
+        torch.testing.assert_close(reward, expected["reward"], rtol=1e-5, atol=1e-6)
 
 
 # --------------------------------------------------------------------------------------------------------------- files

@@ -1,5 +1,6 @@
 """A loaded policy does what the policy in the file does, in the environment's units."""
 
+import re
 from pathlib import Path
 
 import gymnasium as gym
@@ -8,13 +9,14 @@ import pytest
 import torch
 
 import rlopt
+from rlopt.agents import METHODS
 from rlopt.agents.saving import save_agent
 from rlopt.envs import env_spec
 from rlopt.errors import UserError
 from rlopt.experiments.run import save_models
 from rlopt.training.evaluation import EVALUATION_SEED, evaluate
 
-from .policy_files import CLASSES, HIGH, LOW, SEEDS, build, pendulum, save
+from .policy_files import HIGH, LOW, SEEDS, build, pendulum, save
 
 FIXTURES = Path(__file__).parent / "fixtures" / "version_2"
 
@@ -24,7 +26,7 @@ def observations():
     return np.random.default_rng(0).normal(size=(5, 3)) * 10  # float64, as environments give it
 
 
-@pytest.mark.parametrize("kind", CLASSES)
+@pytest.mark.parametrize("kind", list(METHODS))
 def test_actions_are_those_of_the_policy_in_the_bounds_of_the_environment(kind, tmp_path, observations):
     agent = build(kind)
     path = save(tmp_path / "model.pt", agent)
@@ -44,10 +46,10 @@ def test_actions_are_those_of_the_policy_in_the_bounds_of_the_environment(kind, 
 def test_one_seeds_policy_of_step_3_is_its_file(tmp_path, monkeypatch):
     from types import SimpleNamespace
 
-    from rlopt.agents import METHODS
-
     agent, spec = build("bc", action_size=1), env_spec("Pendulum-v1")
-    save_models(agent, METHODS["bc"], SimpleNamespace(directory=tmp_path / "run"), spec, SEEDS)
+    save_models(
+        agent, METHODS["bc"], SimpleNamespace(directory=tmp_path / "run", keep=lambda *files: None), spec, SEEDS
+    )
     monkeypatch.setattr("rlopt.policies.env_spec", None)  # the file is enough
     observation = torch.randn(3, 4, 3)
     for index, seed in enumerate(SEEDS):
@@ -126,6 +128,14 @@ def test_it_gets_the_return_of_the_evaluation(tmp_path):
         observation, reward, _, truncated, _ = env.step(policy(observation))
         total += reward
     assert total == pytest.approx(evaluate(policy.policy, "Pendulum-v1", episodes=1).item(), rel=1e-6)
+
+
+def test_the_document_shows_how(tmp_path):
+    text = (Path(__file__).parents[1] / "docs" / "use-a-policy.md").read_text()
+    (shown,) = (block for block in re.findall(r"```python\n(.*?)```", text, re.S) if "load_policy" in block)
+    names = {}
+    exec(re.sub(r'"logs/.*?\.pt"', repr(str(pendulum(tmp_path))), shown), names)
+    assert names["env"].action_space.contains(names["action"])
 
 
 def test_a_file_of_an_earlier_version_has_its_environment_looked_up():

@@ -44,6 +44,8 @@ class IQLearn:
         self.observation_size, self.action_size = observation_size, action_size
         self.num_seeds, self.device = num_seeds, self.sac.device
         self.expert_batch_size = config.expert_batch_size
+        # Q is pushed down at the actor's actions and held at those of the data: an actor that is too fast is never met by data
+        self.sac.actor_optimizer = Adam(self.sac.actor_optimizer.parameters, config.actor_learning_rate)
         self.actor, self.policy = self.sac.actor, self.sac.policy
 
     @property
@@ -70,7 +72,7 @@ class IQLearn:
         metrics = self.update_critic(both, noise[:2], batch.reward.shape[1])
 
         # actor step:  min_pi  E[ alpha log pi - Q ]  on the states of both
-        metrics |= self.sac.update_actor(both.observation, noise[2], tune_temperature=False)
+        metrics |= self.sac.update_actor(both.observation, noise[2], tune_temperature=self.config.tune_temperature)
         self.sac.update_targets()
         return metrics
 

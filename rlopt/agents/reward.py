@@ -199,7 +199,7 @@ class LearnedReward(_NetworkReward):
             mean.lerp_(new, share)
 
     def update_running_means(self, batch: Transition, expert: Transition, expert_reward: Tensor) -> None:
-        """Termination rates of both sides and, with `expert_bound`, the expert's highest reward."""
+        """Termination rates `[S]` of both sides and, with `expert_bound`, the expert's highest reward `[S]`."""
         self.policy_termination_rate.lerp_(batch.terminated.mean(-1), RUNNING_MEAN_RATE)
         self.expert_termination_rate.lerp_(expert.terminated.mean(-1), RUNNING_MEAN_RATE)
         if self.config.expert_bound:

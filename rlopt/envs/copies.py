@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rlopt.envs.running import Running, episode_seed
-from rlopt.envs.spec import EnvSpec
+from rlopt.envs.spec import EnvSpec, episode_seed
 from rlopt.envs.watchdog import Watchdog
 from rlopt.errors import UserError
+
+if TYPE_CHECKING:
+    from rlopt.envs.running import Running
 
 
 class Copies(ABC):

@@ -95,8 +95,3 @@ class RunningEpisodes:
         self.steps = running.actions.shape[1]
         self.episodes, self.begun = running.episodes.clone(), self.steps - running.lengths
         self.actions, self.observation = [running.actions], running.observation
-
-
-def episode_seed(reset_seed: int, episode: int) -> int:
-    """The seed of an environment's reset: the first one's is `reset_seed`, later ones follow from it."""
-    return reset_seed if episode == 0 else int(np.random.SeedSequence((reset_seed, episode)).generate_state(1)[0])

@@ -61,7 +61,10 @@ class EnvSpec:
         return self.action_low + 0.5 * (action + 1) * (self.action_high - self.action_low)
 
     def make(self) -> gym.Env:
-        """One such gymnasium environment; a matrix or dict of observations is flattened, in the order of its space."""
+        """One such gymnasium environment; a matrix or dict of observations is flattened, in the order of its space.
+
+        Raises UserError for a TorchRL environment, and where it cannot be made.
+        """
         if self.torchrl:
             raise UserError(f"{self.env_id} is a TorchRL environment: its observations are one vector.")
         return make_env(self.source, self.kwargs, self.max_episode_steps)
@@ -255,3 +258,8 @@ def check_env_workers(env: EnvSpec, env_workers: int) -> None:
 def env_seeds(seeds: Sequence[int], num_envs: int) -> list[int]:
     """A reset seed for each of `num_envs` environments of every seed, seed-major; the same whatever the other seeds are."""
     return [int(n) for seed in seeds for n in np.random.SeedSequence(seed).generate_state(num_envs)]
+
+
+def episode_seed(reset_seed: int, episode: int) -> int:
+    """The seed of an environment's reset: the first one's is `reset_seed`, later ones follow from it."""
+    return reset_seed if episode == 0 else int(np.random.SeedSequence((reset_seed, episode)).generate_state(1)[0])

@@ -42,6 +42,7 @@ def plan_comparison(
     training_settings: Settings = None,
     resume: bool = False,
     command: Mapping[str, Any] | None = None,
+    video: bool = True,
     options: RunOptions = RunOptions(),  # noqa: B008  (frozen)
     seeds_per_cell: int | None = None,
 ) -> Plan:
@@ -63,6 +64,7 @@ def plan_comparison(
         training_settings: fields of `TrainingConfig` that do, likewise.
         resume: keep the stages that an interrupted comparison finished with the same settings, and go on.
         command: the flags of a script, kept in the folder: its `--resume FOLDER` needs no other.
+        video: write `clip.gif`, the policies side by side, where something can draw them.
         options: device, logs, W&B.
         seeds_per_cell: cut each learner's seeds into cells of so many; None: all of them in one.
 
@@ -135,6 +137,7 @@ def plan_comparison(
         resume=resume,
         command=command,
         seeds_per_cell=seeds_per_cell,
+        video=video,
     )
     return cells.plan()
 

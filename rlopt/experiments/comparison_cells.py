@@ -14,6 +14,7 @@ from rlopt.config import RunOptions, Selection
 from rlopt.envs.spec import EnvSpec
 from rlopt.errors import UserError
 from rlopt.experiments.cells import Cell, Plan, Work, resources_of, seed_groups_of
+from rlopt.experiments.clip import write_clip
 from rlopt.experiments.expert import expert_summary
 from rlopt.experiments.learners import learner_summary
 from rlopt.experiments.run import environment
@@ -56,6 +57,8 @@ class ComparisonCells:
     resume: bool
     command: Mapping[str, Any] | None
     seeds_per_cell: int | None = None
+    video: bool = True
+    """Whether a clip of the policies is made."""
     cache: StageCache = field(init=False)
     """There while the plan is opened."""
 
@@ -197,6 +200,7 @@ class ComparisonCells:
             config={**self.common, "stages": to_json(configs)},
         )
         write_comparison(results, stages, self.directory)
+        write_clip(found, self.spec, results["seeds"], self.directory, self.video)
         write_result_page(results, stages, self.directory, self.command)
         share_results(results, self.directory, self.options, self.resume)  # last: it takes all that is in the folder
         return results

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rlopt.agents import METHODS, Method
+from rlopt.agents import METHODS, Method, get_method
 from rlopt.config import LoopConfig, RunOptions
 from rlopt.envs.spec import env_spec
 from rlopt.errors import UserError
@@ -17,8 +17,6 @@ from rlopt.experiments.comparison_cells import cell_name
 from rlopt.experiments.expert import expert_summary
 from rlopt.experiments.run import configure_method, configure_methods
 from rlopt.training.devices import choose_device
-
-LEARNERS = (METHODS["ipmd"], METHODS["bc"])
 
 
 @dataclass
@@ -31,7 +29,7 @@ class ExpertFirst:
     expert: Mapping[str, Any]
     """Arguments of `collect_expert_data`, `frames` and `num_seeds` among them."""
     learners: Mapping[str, Any]
-    """Arguments of `plan_comparison`, but for the demonstrations."""
+    """Arguments of `plan_comparison`, but for the demonstrations; `methods` among them."""
     skip_demos: Callable[[Path], int]
     """Of the demonstrations, how many to leave out."""
     options: RunOptions
@@ -46,7 +44,7 @@ class ExpertFirst:
         name = f"{self.env_id}/sac"
         cells = [Cell(name, self._prepare_expert, (), self._of_expert)]
         seed, seeds, group_size = (self.learners[key] for key in ("seed", "num_seeds", "seeds_per_cell"))
-        for method in LEARNERS:
+        for method in self._methods:
             for group in seed_groups_of(method, seeds, group_size):
                 learner = cell_name(self.env_id, method, group, seed, seeds)
                 resources = partial(self._of_learner, method, len(group))
@@ -64,13 +62,19 @@ class ExpertFirst:
         settings = (self.learners["agent_settings"], self.learners["training_settings"])
         frames = self.learners["ipmd_frames"]
         configs = configure_methods(
-            LEARNERS, self.env_id, *settings, lambda each: frames if each.online else 1, num_seeds=num_seeds
+            self._methods, self.env_id, *settings, lambda each: frames if each.online else 1, num_seeds=num_seeds
         )
         return self._resources(*configs[method.name])
 
     def _resources(self, config: Any, training: LoopConfig, episodes: int = 0) -> Resources:
         device = str(choose_device(self.options.device))
         return resources_of(config, training, env_spec(self.env_id).sizes, device, episodes)
+
+    @property
+    def _methods(self) -> list[Method]:
+        """Those that learn from demonstrations."""
+        chosen = [get_method(name) for name in self.learners["methods"]]
+        return [method for method in chosen if method.from_demonstrations]
 
     @property
     def expert_data(self) -> Path:

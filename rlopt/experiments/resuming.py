@@ -35,6 +35,7 @@ _FREE_FLAGS = {
     "tensorboard",
     "show_progress",
     "keep_checkpoint",
+    "video",
 }
 
 

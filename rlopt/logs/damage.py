@@ -15,6 +15,7 @@ from rlopt.errors import CannotWrite, UserError
 SEAL = "sha256"
 """The key of a sealed dict's checksum."""
 _LINE = "{size:015d} {crc:08x}\n"
+_BINARY = getattr(os, "O_BINARY", 0)  # Windows writes two characters for a line's end without it
 
 
 def check_archive(path: Path | str) -> None:
@@ -77,7 +78,7 @@ class GrowingChecksum:
         """Begin with a file that holds `text`."""
         self.size, self.crc = 0, 0
         with _disk(self.path):
-            self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o666)
+            self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | _BINARY, 0o666)
         self.add(text)
 
     def add(self, text: bytes) -> None:
@@ -86,7 +87,8 @@ class GrowingChecksum:
         assert self._file is not None
         # in one piece and of one length, so that there is always a whole one
         with _disk(self.path):
-            os.pwrite(self._file, _LINE.format(size=self.size, crc=self.crc).encode(), 0)
+            os.lseek(self._file, 0, os.SEEK_SET)
+            os.write(self._file, _LINE.format(size=self.size, crc=self.crc).encode())
 
     def forget(self) -> None:
         """The file is about to be written anew: until `begin`, nothing is known of it."""

@@ -86,9 +86,12 @@ class Stage:
             raise UserError(cannot_draw(self.spec.env_id, error)) from error
 
     def play(self, act: Act, seed: int) -> Iterator[Step]:
-        """An episode from the start of this reset seed, step by step."""
+        """Reset with this seed; the episode from there, step by step."""
+        self.copies.reset([0], [seed])
+        return self._steps(act)
+
+    def _steps(self, act: Act) -> Iterator[Step]:
         alone, copies = [0], self.copies
-        copies.reset(alone, [seed])
         ends = (False, False)
         while not any(ends):
             observation = copies.observation[0].copy()

@@ -1,8 +1,8 @@
 """The two pictures of a comparison: bars of normalised scores, and learning curves.
 
 Drawn on `Figure` objects, never on pyplot's global state: no display is needed, and a notebook's figures are left alone.
-Every figure is written as a PNG, whole or not at all, and raises UserError where it cannot be written. Shape letters: `S`
-seeds, `P` points of a curve.
+Every figure is written as a PNG, whole or not at all, and raises UserError where it cannot be written; with a path of None it
+is returned alone, for a notebook to show. Shape letters: `S` seeds, `P` points of a curve.
 """
 
 from __future__ import annotations
@@ -64,18 +64,20 @@ def appearance(names: Collection[str]) -> dict[str, tuple[str, str]]:
 
 
 @contextmanager
-def drawing(path: Path | str, width: float, height: float, font_size: float = 12) -> Iterator[Figure]:
-    """A figure of this size in inches, written to `path` (150 dots per inch) when the block ends."""
+def drawing(path: Path | str | None, width: float, height: float, font_size: float = 12) -> Iterator[Figure]:
+    """A figure of this size in inches, written to `path` (150 dots per inch), if there is one, when the block ends."""
     with matplotlib.rc_context(STYLE | {"font.size": font_size}):
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure
+        if path is None:
+            return
         with atomic_file(path) as file:
             picture = io.BytesIO()  # inside of the writers of pictures, a full disk has many faces
             figure.savefig(picture, format="png", dpi=150)
             file.write(picture.getvalue())
 
 
-def comparison_figure(results: Mapping[str, Any], path: Path | str) -> Figure:
+def comparison_figure(results: Mapping[str, Any], path: Path | str | None = None) -> Figure:
     """Bars of the normalised interquartile mean with its 95% interval, each seed a dot.
 
     `results` is as in `results.json` (DESIGN section 5); an interval of NaN or None is not drawn. Where the expert's or the
@@ -121,7 +123,7 @@ def learning_curves_figure(
     expert_return: float | None,
     random_return: float | None,
     env_id: str,
-    path: Path | str,
+    path: Path | str | None = None,
 ) -> Figure:
     """Returns during training, by method: interquartile mean over the seeds, its 95% interval, each seed a thin line.
 

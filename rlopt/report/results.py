@@ -88,6 +88,7 @@ def comparison_results(
                 **success_summary(_array(stage.get("successes"))),
                 METHODS[name].unit: stage["history"]["x"][-1],
                 "wall_seconds": stage["wall_seconds"],
+                "reward_recovery": stage.get("reward_recovery"),
             }
             for name, stage in stages.items()
         },
@@ -147,7 +148,7 @@ def score_cells(entry: Mapping[str, Any], scored: bool) -> tuple[str, ...]:
 
 def results_notes(results: Mapping[str, Any]) -> list[str]:
     """What stands under the table: how the numbers were made."""
-    expert, random, recovery = results["expert_return"], results["random_return"], results["reward_recovery"]
+    expert, random = results["expert_return"], results["random_return"]
     scored = is_scored(expert, random)
     lines = [
         f"Expert return {shown(expert, 1, 'not recorded')}, random return {shown(random, 1, 'not recorded')}; "
@@ -159,12 +160,21 @@ def results_notes(results: Mapping[str, Any]) -> list[str]:
         lines.append("Success: the share of episodes that the environment calls a success, over all seeds.")
     if scored and not expert > random:
         lines.append("The expert is no better than random, so the scores mean nothing: raise --expert-frames.")
-    if recovery is not None:
-        lines.append(
-            "Learned against true reward on new episodes of the policy: Pearson correlation "
-            f"{shown(recovery['pearson'], 3)}, standardised error {shown(recovery['standardized_error'], 3)}."
-        )
-    return lines
+    return [*lines, *_recovery_notes(results)]
+
+
+def _recovery_notes(results: Mapping[str, Any]) -> list[str]:
+    """How near the learned rewards are to the true one; nothing where none was learned."""
+    titles = plots.appearance(results["methods"])
+    learned = {name: results["methods"][name].get("reward_recovery") for name in titles}
+    found = {titles[name][0]: recovery for name, recovery in learned.items() if recovery is not None}
+    if len(found) < 2:  # an earlier version's results have the first one alone
+        found = {} if results["reward_recovery"] is None else {"": results["reward_recovery"]}
+    return [
+        f"{f'{title}: l' if title else 'L'}earned against true reward on new episodes of the policy: Pearson correlation "
+        f"{shown(recovery['pearson'], 3)}, standardised error {shown(recovery['standardized_error'], 3)}."
+        for title, recovery in found.items()
+    ]
 
 
 def results_title(results: Mapping[str, Any]) -> str:

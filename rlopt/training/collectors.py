@@ -185,10 +185,22 @@ def _make_torch_env(
     # forked, a child would inherit the threads of torch and CUDA in whatever state they are
     # with buffers the main process polls at full speed for as long as they step, and takes a core from them
     workers = ParallelEnv(num_workers, makers, mp_start_method="spawn", use_buffers=False)
-    # Ctrl-C and a closed terminal reach every process, but are blocked in the workers: the main process ends them
+    with _stops_blocked():
+        workers.start()
+    return workers
+
+
+@contextmanager
+def _stops_blocked() -> Iterator[None]:
+    """For processes that start meanwhile: Ctrl-C and a closed terminal reach each one, but the main process ends the workers.
+
+    Windows cannot block signals: there, Ctrl-C may leave the workers' tracebacks behind.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
     previous = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGHUP])
     try:
-        workers.start()
+        yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, previous)
-    return workers

@@ -22,6 +22,10 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError as error:
         raise UserError(f"--device {name!r} is no device: use cpu, cuda or cuda:0.") from error
+    if device.type == "mps":
+        raise UserError(
+            f"--device {name} is not supported, as nobody has tried rlopt on Apple's GPUs: use --device cpu."
+        )
     if device.type not in ("cpu", "cuda"):
         raise UserError(f"--device {name} is not supported: use cpu, cuda or cuda:0.")
     if device.type == "cuda" and not torch.cuda.is_available():

@@ -37,7 +37,7 @@ class History:
     """Of the training, earlier sessions of a resumed run included."""
 
     def add(self, x: int, evaluation: Evaluation | None, metrics: Metrics) -> None:
-        """Append a report and, if there was one, an evaluation."""
+        """Append what updates reported, `[S]` by name, and an evaluation, if there was one, after `x` frames or epochs."""
         if evaluation is not None:
             self.x.append(x)
             self.returns.append(evaluation.returns.mean(1).tolist())

@@ -15,4 +15,5 @@ def main(settings: Settings) -> None:
     if settings.device == "cpu":
         os.environ["JAX_PLATFORMS"] = "cpu"
     # XLA's thread pool has one thread for each core that the process may use
-    run(sbx.SAC, settings, len(os.sched_getaffinity(0)), "sbx-rl", "jax")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    run(sbx.SAC, settings, cores, "sbx-rl", "jax")

@@ -84,11 +84,21 @@ def test_the_reward_by_hand(batch):
     torch.testing.assert_close(reward, torch.full((S, B), 1.4))
 
 
-def test_the_temperature_stays(batch, expert):
-    agent = build(initial_alpha=0.25)
+@pytest.mark.parametrize("tuned", [False, True])
+def test_the_temperature_stays_unless_it_is_tuned(tuned, batch, expert):
+    agent = build(initial_alpha=0.25, tune_temperature=tuned)
     for _ in range(3):
         agent.update(batch, expert)
-    assert agent.sac.log_alpha.exp().tolist() == pytest.approx([0.25] * S)
+    assert (agent.sac.log_alpha.detach().exp() == pytest.approx([0.25] * S, abs=1e-6)) is not tuned
+
+
+def test_the_actor_has_a_learning_rate_of_its_own(batch, expert):
+    agent = build(learning_rate=1e-3, actor_learning_rate=2e-4)
+    before = [[p.detach().clone() for p in net.parameters()] for net in (agent.sac.critic, agent.actor)]
+    agent.update(batch, expert)
+    for rate, olds, net in zip((1e-3, 2e-4), before, (agent.sac.critic, agent.actor), strict=True):
+        step = max((new - old).abs().max().item() for old, new in zip(olds, net.parameters(), strict=True))
+        assert step == pytest.approx(rate, rel=1e-2)  # of Adam's first step: lr g / (|g| + eps)
 
 
 def test_the_stored_reward_is_not_read(batch, expert, assert_same_state):

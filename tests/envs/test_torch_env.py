@@ -10,7 +10,8 @@ from tensordict import TensorDict
 from torchrl.envs.utils import check_env_specs
 
 from rlopt.envs import TorchEnv, as_seeds, env_seeds, env_spec, watchdog
-from rlopt.envs.running import RunningEpisodes, episode_seed
+from rlopt.envs.running import RunningEpisodes
+from rlopt.envs.spec import episode_seed
 from rlopt.errors import UserError
 
 from .line import Line

@@ -10,7 +10,7 @@ from torchrl.envs import BraxWrapper
 from rlopt.agents import SAC
 from rlopt.config import SACConfig
 from rlopt.envs import env_seeds, env_spec
-from rlopt.envs.running import episode_seed
+from rlopt.envs.spec import episode_seed
 from rlopt.envs.torchrl.env import TorchRLEnv
 from rlopt.training import train_online
 

@@ -153,8 +153,12 @@ def test_a_comparison_from_states_alone(tmp_path):
     }
     with pytest.raises(UserError, match="--methods"):
         comparison.compare_methods(LINE, methods=["ipmd", "bc"], **how)
-    results = comparison.compare_methods(LINE, methods=["ipmd"], **how)
-    assert results["config"]["stages"]["ipmd"]["agent"]["reward_inputs"] == "ss"
+    for name, title in (("iqlearn", "IQ-Learn"), ("sqil", "SQIL")):
+        with pytest.raises(UserError, match=f"^{title} learns from the expert's actions, and these .* leave it out"):
+            comparison.compare_methods(LINE, methods=["ipmd", name], **how)
+    results = comparison.compare_methods(LINE, methods=["ipmd", "gail"], **how)
+    for name in ("ipmd", "gail"):
+        assert results["config"]["stages"][name]["agent"]["reward_inputs"] == "ss"
 
 
 def test_other_arguments_than_the_demonstrations_are_said(caplog):

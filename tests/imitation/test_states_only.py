@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 import torch
 
+from rlopt.agents import GAIL, SQIL, IQLearn
+from rlopt.agents.agent import check_expert
 from rlopt.config import BCConfig, IPMDConfig
 from rlopt.errors import UserError
 from rlopt.imitation import BC, IPMD, ExpertReplayBuffer, from_episodes, load_demonstrations, save_demonstrations
 from rlopt.imitation.arrays import split_episodes
 from rlopt.imitation.minari import to_minari
 from rlopt.imitation.readers import prepare_demonstrations
+from rlopt.peer_config import GAILConfig, IQLearnConfig, SQILConfig
 from rlopt.training import train_offline
 from rlopt.transition import Transition
 
@@ -96,6 +99,14 @@ def test_what_needs_actions_refuses():
     for config in (IPMDConfig(**SMALL), IPMDConfig(reward_inputs="ss", expert_ratio=0.5, **SMALL)):
         with pytest.raises(UserError, match="needs the expert's actions, and the demonstrations have none"):
             IPMD(config, 2, 1).set_expert_buffer(buffer)
+    check_expert(GAIL(GAILConfig(reward_inputs="s", **SMALL), 2, 1), buffer)
+    for agent in (
+        GAIL(GAILConfig(**SMALL), 2, 1),
+        IQLearn(IQLearnConfig(**SMALL), 2, 1),
+        SQIL(SQILConfig(**SMALL), 2, 1),
+    ):
+        with pytest.raises(UserError, match=f"^{type(agent).__name__} with these settings needs the expert's actions"):
+            check_expert(agent, buffer)
     with pytest.raises(UserError, match="BC with these settings needs the expert's actions"):
         train_offline(BC(BCConfig(**SMALL), 2, 1), buffer)
     with pytest.raises(UserError, match="no actions to which noise"):

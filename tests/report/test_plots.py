@@ -111,21 +111,21 @@ def test_a_diverged_method_does_not_stop_the_picture(tmp_path):
 
 
 def test_order_is_sac_ipmd_bc_then_others(tmp_path):
-    shuffled = results(gail=[0.5] * 4, bc=[0.6] * 4, sac=[1.0] * 4)
+    shuffled = results(red=[0.5] * 4, bc=[0.6] * 4, sac=[1.0] * 4)
     labels = comparison_figure(shuffled, tmp_path / "comparison.png").axes[0].get_xticklabels()
-    assert [label.get_text().split("\n")[0] for label in labels] == ["SAC", "BC", "gail"]
+    assert [label.get_text().split("\n")[0] for label in labels] == ["SAC", "BC", "red"]
 
 
 def test_a_method_registered_later_has_its_title_and_colour_and_others_spare_ones(tmp_path, monkeypatch):
-    monkeypatch.setitem(METHODS, "gail", replace(METHODS["ipmd"], name="gail", title="GAIL", colour="#112233"))
-    shown = results(**{name: [0.5] * 4 for name in ("ours", "gail", "theirs", "bc")})
+    monkeypatch.setitem(METHODS, "red", replace(METHODS["ipmd"], name="red", title="GAIL", colour="#112233"))
+    shown = results(**{name: [0.5] * 4 for name in ("ours", "red", "theirs", "bc")})
     figure = comparison_figure(shown, tmp_path / "comparison.png")
     labels = [label.get_text().split("\n")[0] for label in figure.axes[0].get_xticklabels()]
     assert labels == ["BC", "GAIL", "ours", "theirs"]
     colours = [to_hex(bar.get_facecolor()) for bar in bars(figure)]
     assert colours[:2] == ["#009e73", "#112233"]
     assert len(set(colours)) == 4
-    given = {name: Curve([0, 1], [[1.0], [2.0]]) for name in ("ours", "gail", "bc")}
+    given = {name: Curve([0, 1], [[1.0], [2.0]]) for name in ("ours", "red", "bc")}
     legend = learning_curves_figure(given, path=tmp_path / "curves.png", **REFERENCES).axes[0].get_legend()
     assert [text.get_text() for text in legend.get_texts()] == ["BC", "GAIL", "ours"]
 
@@ -204,14 +204,14 @@ def test_a_plunging_return_does_not_flatten_the_rest(tmp_path):
 
 
 def test_a_study_has_a_line_per_method_and_a_dot_per_seed(tmp_path):
-    names = ("gail", "bc", "sac", "ipmd")  # more than two, and one that is not registered
+    names = ("red", "bc", "sac", "ipmd")  # more than two, and one that is not registered
     cells = {name: [method([0.1 * i, 0.5, 0.9]), method([0.7, 0.8, 0.9])] for i, name in enumerate(names)}
     figure = study_figure(cells, ["1", "5"], title="t", x_label="Demonstrations", path=tmp_path / "study.png")
     assert (tmp_path / "study.png").read_bytes().startswith(PNG)
     (axes,) = figure.axes
     labelled = {line.get_label(): line for line in axes.lines}
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["SAC", "IPMD", "BC", "gail"]
-    for name, label in (("gail", "gail"), ("ipmd", "IPMD")):
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["SAC", "IPMD", "BC", "red"]
+    for name, label in (("red", "red"), ("ipmd", "IPMD")):
         assert list(labelled[label].get_ydata()) == [cell["normalized_iqm"] for cell in cells[name]]
     assert labelled["IPMD"].get_color() == "#D55E00"
     places = {round(float(line.get_xdata()[0]), 3) for line in labelled.values() if len(line.get_xdata()) == 2}

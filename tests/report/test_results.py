@@ -32,10 +32,26 @@ def test_the_keys_of_the_design():
     ]
     units = {"sac": "frames", "ipmd": "frames", "bc": "epochs"}
     for name, unit in units.items():
-        assert list(found["methods"][name]) == [*common, unit, "wall_seconds"]
+        assert list(found["methods"][name]) == [*common, unit, "wall_seconds", "reward_recovery"]
         assert found["methods"][name][unit] == 10
     assert found["methods"]["bc"]["return_per_seed"] == [80.0, 60.0]
     assert found["methods"]["bc"]["normalized_per_seed"] == pytest.approx([0.8, 0.6])
+
+
+def test_every_learned_reward_has_its_line():
+    other = {"pearson": 0.25, "standardized_error": 0.75}
+    found = results({"ipmd": stage(recovery=RECOVERY), "gail": stage(recovery=other), "sac": stage()})
+    assert found["reward_recovery"] == found["methods"]["ipmd"]["reward_recovery"] == RECOVERY
+    assert found["methods"]["gail"]["reward_recovery"] == other
+    assert found["methods"]["sac"]["reward_recovery"] is None
+    told = "earned against true reward on new episodes of the policy: Pearson correlation"
+    *_, first, second = results_table(found).splitlines()
+    assert first.startswith(f"IPMD: l{told} ")
+    assert second == f"GAIL: l{told} 0.250, standardised error 0.750."
+    alone = results({"ipmd": stage(recovery=RECOVERY), "sac": stage()})
+    assert results_table(alone).splitlines()[-1].startswith(f"L{told} ")
+    del alone["methods"]["ipmd"]["reward_recovery"]  # as an earlier version wrote it
+    assert results_table(alone).splitlines()[-1].startswith(f"L{told} ")
 
 
 def test_reward_recovery_is_of_whichever_stage_has_one():

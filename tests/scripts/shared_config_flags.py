@@ -3,18 +3,20 @@
 import dataclasses
 
 from rlopt.config import BCConfig, IPMDConfig, LoopConfig, RunOptions, SACConfig, Selection, TrainingConfig
+from rlopt.peer_config import GAILConfig, IQLearnConfig, SQILConfig
 
 from .shared import BC, COLLECT, COMPARE, IPMD
 
 ABLATIONS, DEMONSTRATIONS, REPRODUCE = "study_ablations.py", "study_demonstrations.py", "reproduce_results.py"
+METHODS = (SACConfig, IPMDConfig, BCConfig, GAILConfig, IQLearnConfig, SQILConfig)
 CONFIGS = {
     COLLECT: (SACConfig, TrainingConfig, RunOptions),
     IPMD: (Selection, IPMDConfig, TrainingConfig, RunOptions),
     BC: (Selection, BCConfig, LoopConfig, RunOptions),
-    COMPARE: (SACConfig, IPMDConfig, BCConfig, TrainingConfig, RunOptions),
+    COMPARE: (*METHODS, TrainingConfig, RunOptions),
     ABLATIONS: (IPMDConfig, TrainingConfig, RunOptions),
     DEMONSTRATIONS: (IPMDConfig, BCConfig, TrainingConfig, RunOptions),
-    REPRODUCE: (SACConfig, IPMDConfig, BCConfig, TrainingConfig, RunOptions),
+    REPRODUCE: (*METHODS, TrainingConfig, RunOptions),
 }
 """Script to the config classes that it builds."""
 BUDGETS = {COMPARE: ("frames", "epochs"), REPRODUCE: ("frames", "epochs"), DEMONSTRATIONS: ("epochs",)}
@@ -56,6 +58,12 @@ VALUES = {
     "standardize_observations": (None, True),
     "entropy_backup": (None, True),
     "expert_bound": (None, True),
+    # GAILConfig
+    "discriminator_learning_rate": ("0.03", 0.03),
+    "discriminator_penalty": ("5", 5.0),
+    # IQLearnConfig
+    "tune_temperature": (None, True),
+    "actor_learning_rate": ("0.04", 0.04),
     # BCConfig
     "epochs": ("6", 6),
     "min_steps_per_epoch": ("7", 7),

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from rlopt.config import BCConfig, IPMDConfig, LoopConfig, RunOptions, SACConfig, Selection, TrainingConfig
+from rlopt.config import LoopConfig, RunOptions, Selection, TrainingConfig
 from rlopt.experiments import ablations, comparison, expert, learners, studies
 from rlopt.imitation import save_demonstrations
 from rlopt.legacy import RENAMED
@@ -20,6 +20,7 @@ from .shared_config_flags import (
     CONFIGS,
     DEFAULTS,
     DEMONSTRATIONS,
+    METHODS,
     REPRODUCE,
     VALUES,
     fields_of,
@@ -73,7 +74,7 @@ def parser(monkeypatch):
 
 
 def test_every_field_has_a_value_here():
-    configs = (SACConfig, IPMDConfig, BCConfig, LoopConfig, TrainingConfig, Selection, RunOptions)
+    configs = (*METHODS, LoopConfig, TrainingConfig, Selection, RunOptions)
     assert set(VALUES) == {field.name for config in configs for field in dataclasses.fields(config)}
 
 

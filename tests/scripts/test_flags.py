@@ -191,6 +191,7 @@ ALL = {
         "--seed": ("7", None, "seed", 7),
         "--num-seeds": ("3", None, "num_seeds", 3),
         "--resume": (None, None, "resume", True),
+        "--no-video": (None, None, "video", False),
     },
 }
 """Flag to (its value on the command line, where the stage's function gets it, under which name, as what)."""
@@ -219,6 +220,7 @@ BESIDE = {
     "--lr",
     "--progress",
     "--wandb",
+    "--video",
     "--env-kwargs",
     "--max-episode-steps",
 }

@@ -49,14 +49,14 @@ def asked(tmp_path, monkeypatch):
         save_demonstrations(falls_twice(env_id), Path(save_dir) / env_id)
         return SimpleNamespace(summary=dict)
 
-    def compare(env_id, *, ipmd_frames, num_seeds, save_dir, skip_demos, agent_settings, **settings):
+    def compare(env_id, *, methods, ipmd_frames, num_seeds, save_dir, skip_demos, agent_settings, **settings):
         calls.append((env_id, "ipmd", ipmd_frames, num_seeds, agent_settings, skip_demos))
         method = {"frames": ipmd_frames, "return_mean": 40.0, "normalized_iqm": 0.75, "normalized_ci95": [0.5, None]}
         results = {"demonstrations": 1, "random_return": -2.0, "expert_return": 50.0}
-        results["methods"] = {"ipmd": method, "bc": method}
+        results["methods"] = dict.fromkeys(methods, method)
         (Path(save_dir) / env_id).mkdir(parents=True)
         (Path(save_dir) / env_id / "results.json").write_text(json.dumps(results))
-        cells = [Cell(f"{env_id}/{name}", lambda: None) for name in ("ipmd", "bc")]
+        cells = [Cell(f"{env_id}/{name}", lambda: None) for name in methods]
         return Plan(cells, nullcontext, lambda: results)
 
     monkeypatch.setattr(expert, "collect_expert_data", collect)
@@ -64,9 +64,9 @@ def asked(tmp_path, monkeypatch):
     return calls
 
 
-def settings_of(call):
+def settings_of(call, learners=("ipmd", "bc")):
     """What each method of a call gets of its settings."""
-    names = ["sac"] if call[1] == "sac" else ["ipmd", "bc"]
+    names = ["sac"] if call[1] == "sac" else learners
     return reach([METHODS[name] for name in names], call[4], lambda method: method.config)
 
 
@@ -106,6 +106,40 @@ def test_settings_of_ipmd_alone_reach_neither_expert_nor_bc(asked, monkeypatch):
     assert reproduce(monkeypatch, "--envs", "Pendulum-v1", *flags) == 0
     own = {"value_regularizer": 0.25, "gradient_penalty": 2.0, "expert_ratio": 0.125, "absorbing_states": False}
     assert [settings_of(call) for call in asked] == [{"sac": {}}, {"ipmd": own, "bc": {}}]
+
+
+def test_peers_get_what_they_have_of_a_tasks_settings(asked, monkeypatch):
+    assert reproduce(monkeypatch, "--envs", "Walker2d-v5", "--methods", "ipmd,gail,sqil", "--no-absorbing-states") == 0
+    batches, both = {"batch_size": 128, "expert_batch_size": 128}, {"absorbing_states": False}
+    expected = {"ipmd": batches | both, "gail": batches | both, "sqil": {"batch_size": 128}}
+    assert settings_of(asked[-1], expected) == expected
+
+
+def test_the_table_has_a_column_for_every_learner(asked, monkeypatch):
+    assert reproduce(monkeypatch, "--envs", "Pendulum-v1", "--methods", "sqil", "ipmd,iqlearn") == 0
+    Path("reproduced_results/Pendulum-v1/results.json").rename("kept.json")
+    Path("reproduced_results/Swimmer-v5").mkdir()
+    assert reproduce(monkeypatch, "--envs", "Hopper-v5", "--methods", "bc") == 0
+    Path("kept.json").rename("reproduced_results/Pendulum-v1/results.json")
+    assert reproduce(monkeypatch, "--table-only") == 0
+    head, _, *rows = Path("reproduced_results/table.md").read_text().splitlines()
+    first = "Environment | Demos | Random | Expert"
+    assert (
+        head
+        == f"| {first} | IPMD frames | IPMD return | IPMD score | IQ-Learn score | SQIL score | BC score | IQ-Learn |"
+    )
+    score = "0.750 [0.500, nan]"
+    told = ("3,546 of 3,533 (500,000 frames)", "")
+    assert rows == [
+        f"| Pendulum-v1 | 1 | -2.0 | 50.0 | 20,000 | 40.0 | {score} | {score} | {score} |  | {told[1]} |",
+        f"| Hopper-v5 | 1 | -2.0 | 50.0 |  |  |  |  |  | {score} | {told[0]} |",
+    ]
+
+
+def test_an_unknown_learner_is_refused_before_anything_is_trained(asked, monkeypatch, capsys):
+    assert reproduce(monkeypatch, "--envs", "Pendulum-v1", "--methods", "ipmd,dagger") == 2
+    assert "There is no method 'dagger'" in capsys.readouterr().err
+    assert asked == []
 
 
 def test_settings_of_all_tasks_are_fields_of_the_agents(asked, monkeypatch):

@@ -3,16 +3,18 @@
 import math
 import re
 import signal
+from functools import partial
 
 import pytest
 import torch
 
-from rlopt.agents import IPMD, SAC, EnvironmentReward
+from rlopt.agents import GAIL, IPMD, SAC, SQIL, EnvironmentReward, IQLearn
 from rlopt.config import IPMDConfig, SACConfig
 from rlopt.envs import env_spec
 from rlopt.errors import UserError
 from rlopt.imitation.expert_buffer import ExpertReplayBuffer
 from rlopt.logs.files import load_safely
+from rlopt.peer_config import GAILConfig, IQLearnConfig, SQILConfig
 from rlopt.training import NotFiniteError, monitor, train_online
 from rlopt.training.collectors import make_collector
 from rlopt.training.evaluation import BestPolicies
@@ -51,10 +53,12 @@ class Run:
             None,
             {"expert_batch_size": 8, "expert_ratio": 0.25, "recent_ratio": 0.5, "reward_inputs": "sas"},
         )
+        peers = {"gail": (GAIL, GAILConfig), "iqlearn": (IQLearn, IQLearnConfig), "sqil": (SQIL, SQILConfig)}
         if self.kind == "sac":
             agent = SAC(SACConfig(**TINY), 4, 1, num_seeds=S, seed=1)
         else:
-            agent = IPMD(IPMDConfig(**TINY, **mixed), 4, 1, num_seeds=S, seed=1)
+            agent_type, config = peers.get(self.kind, (IPMD, partial(IPMDConfig, **mixed)))
+            agent = agent_type(config(**TINY), 4, 1, num_seeds=S, seed=1)
             expert = ExpertReplayBuffer(rows, seed=3)
         best = BestPolicies(agent.policy, S)
         reports, report = [], Monitor.report
@@ -97,6 +101,14 @@ def test_a_stopped_run_ends_as_if_it_had_not_been(tmp_path, monkeypatch, assert_
             run.start(patch, stop_at=stop_at)
         assert load_safely(run.checkpoint, what="Checkpoint")["frames"] == 10 * stop_at
         assert_same_state(run.start(resume=True), undisturbed)
+
+
+@pytest.mark.parametrize("kind", ["gail", "iqlearn", "sqil"])
+def test_a_stopped_run_of_a_peer_ends_as_if_it_had_not_been(tmp_path, monkeypatch, assert_same_state, kind):
+    undisturbed, run = Run(tmp_path / "whole", kind).start(), Run(tmp_path / "stopped", kind)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        run.start(patch, stop_at=7)
+    assert_same_state(run.start(resume=True), undisturbed)
 
 
 def test_a_killed_run_ends_as_if_it_had_not_been(tmp_path, monkeypatch, assert_same_state):

@@ -12,9 +12,10 @@ import torch
 from torch._dynamo.exc import TorchDynamoException
 from torch._dynamo.testing import CompileCounterWithBackend
 
-from rlopt.agents import IPMD, SAC, FrozenReward
+from rlopt.agents import GAIL, IPMD, SAC, SQIL, FrozenReward, IQLearn
 from rlopt.config import IPMDConfig, SACConfig
 from rlopt.imitation import ExpertReplayBuffer
+from rlopt.peer_config import GAILConfig, IQLearnConfig, SQILConfig
 from rlopt.training.update_runner import _CUDA_OPTIONS, UpdateRunner, disagreement, update_all
 from rlopt.transition import Transition
 
@@ -44,25 +45,28 @@ IPMD_KINDS = {
         **{"standardize_observations": True, "min_observation_std": 0.1},
     },
 }
-KINDS = ["sac", *IPMD_KINDS, "frozen"]
+PEERS = {"gail": (GAIL, GAILConfig), "iqlearn": (IQLearn, IQLearnConfig), "sqil": (SQIL, SQILConfig)}
+KINDS = ["sac", *IPMD_KINDS, "frozen", *PEERS]
 
 
 def make_agent(kind, device="cpu", num_seeds=S):
     sizes = {"hidden_sizes": (16, 16), "batch_size": B}
     if kind == "sac":
         return SAC(SACConfig(**sizes), O, A, num_seeds=num_seeds, device=device)
-    config = IPMDConfig(**sizes, expert_batch_size=B, **IPMD_KINDS.get(kind, {}))
+    agent_type, config_type = PEERS.get(kind, (IPMD, IPMDConfig))
+    own = {"expert_batch_size": B} if kind != "sqil" else {}
+    config = config_type(**sizes, **own, **IPMD_KINDS.get(kind, {}))
     if kind == "frozen":
         state = make_agent("ipmd", device, num_seeds).reward.state_dict()
         return IPMD(config, O, A, num_seeds=num_seeds, device=device, reward=FrozenReward(config, O, A, state, device))
-    agent = IPMD(config, O, A, num_seeds=num_seeds, device=device)
+    agent = agent_type(config, O, A, num_seeds=num_seeds, device=device)
     generator = torch.Generator().manual_seed(1)
     data = {
         "observation": torch.randn(50, O, generator=generator),
         "action": torch.rand(50, A, generator=generator) * 2 - 1,
         "next_observation": torch.randn(50, O, generator=generator),
     }
-    agent.set_expert_buffer(ExpertReplayBuffer(data, device=device))
+    agent.expert_buffer = ExpertReplayBuffer(data, device=device)
     agent.fit_standardizers(*agent.expert_buffer.observation_statistics())  # as the online loop does
     return agent
 
@@ -147,8 +151,9 @@ def test_an_update_is_one_piece_of_code_to_the_compiler(kind, monkeypatch, caplo
 
 
 @pytest.mark.skipif(shutil.which("c++") is None, reason="needs a C++ compiler")
-def test_compiled_and_plain_training_agree(caplog):
-    plain, compiled = make_agent("ipmd"), make_agent("ipmd")
+@pytest.mark.parametrize("kind", ["ipmd", *(pytest.param(kind, marks=pytest.mark.slow) for kind in PEERS)])
+def test_compiled_and_plain_training_agree(kind, caplog):
+    plain, compiled = make_agent(kind), make_agent(kind)
     before = deepcopy(plain.state_dict())
     train(plain)
     run = train(compiled, compiled=True)

@@ -14,8 +14,7 @@ from torchrl.data import Bounded, Composite, Unbounded
 from torchrl.data.tensor_specs import Binary
 from torchrl.envs import EnvBase
 
-from rlopt.envs.running import episode_seed
-from rlopt.envs.spec import EnvSpec, env_seeds
+from rlopt.envs.spec import EnvSpec, env_seeds, episode_seed
 from rlopt.envs.torchrl.simulator import Simulator, joined
 from rlopt.errors import UserError
 
