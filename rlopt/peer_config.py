@@ -47,6 +47,8 @@ class IQLearnConfig(SACConfig):
     """Expert transitions per seed and update."""
     value_regularizer: float = 0.5
     """lambda: keeps rewards between -1/lambda and 1/lambda."""
+    num_critics: int = 1
+    """K, critics per seed; V is their minimum."""
     initial_alpha: float = 0.01
     """Temperature at the start."""
     tune_temperature: bool = False

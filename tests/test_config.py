@@ -193,7 +193,7 @@ def test_methods_share_what_they_have_in_common(env_id):
     assert {name: ipmd[name] for name in sac} == sac
     for kind in PEERS:
         peer, own = asdict(configure(kind, env_id)), {"recent_ratio"}
-        own |= {"initial_alpha"} if kind is IQLearnConfig else set()  # it does not tune the temperature
+        own |= {"initial_alpha", "num_critics"} if kind is IQLearnConfig else set()  # as its authors have them
         assert {name: peer[name] for name in sac if name not in own} == {n: v for n, v in sac.items() if n not in own}
 
 

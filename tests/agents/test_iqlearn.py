@@ -14,7 +14,9 @@ GAMMA = 0.9
 
 
 def build(seed=0, **settings):
-    config = IQLearnConfig(**{"hidden_sizes": (8, 8), "learning_rate": 1e-3, "gamma": GAMMA, **settings})
+    config = IQLearnConfig(
+        **{"hidden_sizes": (8, 8), "learning_rate": 1e-3, "gamma": GAMMA, "num_critics": 2, **settings}
+    )
     return IQLearn(config, O, A, num_seeds=S, seed=seed)
 
 
@@ -99,6 +101,19 @@ def test_the_actor_has_a_learning_rate_of_its_own(batch, expert):
     for rate, olds, net in zip((1e-3, 2e-4), before, (agent.sac.critic, agent.actor), strict=True):
         step = max((new - old).abs().max().item() for old, new in zip(olds, net.parameters(), strict=True))
         assert step == pytest.approx(rate, rel=1e-2)  # of Adam's first step: lr g / (|g| + eps)
+
+
+def test_of_two_critics_the_lower_one_alone_is_pushed_down(batch, expert):
+    """So that its reward falls twice as far as that of a single one; the default is one critic."""
+    assert IQLearnConfig().num_critics == 1
+    agent = build()
+    last = agent.sac.critic.mlp.layers[-1]
+    last.weight.data.zero_()
+    last.bias.data.copy_(torch.tensor([5.0, 4.0] * S).view(-1, 1, 1))
+    both, noise = batch.joined_with(expert), torch.zeros(2, S, 2 * B, A)
+    value = agent.value(both.observation, noise[0], agent.sac.critic)
+    (slope,) = torch.autograd.grad(value.mean(-1).sum(), last.bias)
+    assert slope.flatten().tolist() == pytest.approx([0.0, 1.0] * S)
 
 
 def test_the_stored_reward_is_not_read(batch, expert, assert_same_state):

@@ -22,7 +22,7 @@ KINDS = {
     "ipmd_walking": (IPMD, IPMDConfig(**HIDDEN, expert_ratio=0.5, expert_bound=True, entropy_backup=False)),
     "bc": (BC, BCConfig(**HIDDEN)),
     "gail": (GAIL, GAILConfig(**HIDDEN)),
-    "iqlearn": (IQLearn, IQLearnConfig(**HIDDEN)),
+    "iqlearn": (IQLearn, IQLearnConfig(**HIDDEN, num_critics=2)),
     "sqil": (SQIL, SQILConfig(**HIDDEN, batch_size=B)),
 }
 
