@@ -24,7 +24,7 @@ class GAILConfig(SACConfig):
     """Penalty on discriminators whose slope between the policy's data and the expert's is not 1."""
     absorbing_states: bool = True
     """Value an episode's end as an absorbing state; without: zero."""
-    min_observation_std: float = 1.0
+    min_observation_std: float = 0.01
     """Smallest standard deviation that observations are divided by."""
 
     sections = ("sac", "gail")
@@ -53,7 +53,7 @@ class IQLearnConfig(SACConfig):
     """Temperature at the start."""
     tune_temperature: bool = False
     """Tune the temperature towards the target entropy, as SAC does; without: it stays."""
-    actor_learning_rate: float = 3e-5
+    actor_learning_rate: float = 3e-4
     """Adam's learning rate for actors."""
 
     sections = ("sac", "iqlearn")

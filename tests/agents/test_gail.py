@@ -119,10 +119,11 @@ def test_the_discriminator_parts_expert_from_policy_and_is_the_reward(batch, exp
 
 
 def test_observations_are_standardised(batch):
-    agent, mean, std = build(), torch.tensor([1.0, 2.0, 3.0]), torch.tensor([2.0, 0.5, 4.0])
+    mean, std = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([2.0, 0.5, 0.001])
+    agent = build()
     agent.fit_standardizers(mean, std)
     features = agent.reward.net.features(batch.observation, batch.action, batch.next_observation)
-    scaled = (batch.observation - mean) / torch.tensor([2.0, 1.0, 4.0])  # a deviation below 1 is raised to it
+    scaled = (batch.observation - mean) / torch.tensor([2.0, 0.5, 0.01])  # a deviation below 0.01 is raised to it
     torch.testing.assert_close(features, torch.cat([scaled, batch.action, torch.zeros(S, B, 1)], -1))
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from rlopt.config import RunOptions
 from rlopt.envs import env_spec
-from rlopt.experiments import comparison
+from rlopt.experiments import comparison, learners
 from rlopt.imitation import save_demonstrations
 from rlopt.imitation.recording import record_demonstrations
 from rlopt.training.evaluation import random_policy
@@ -28,7 +28,7 @@ def how(tmp_path):
 
 
 def test_all_methods_in_one_table_and_one_picture(how, tmp_path, monkeypatch):
-    curves, train = {}, comparison.train_method
+    curves, train = {}, learners.train_method
     monkeypatch.setattr(
         "rlopt.report.plots.learning_curves_figure", lambda given, **rest: curves.update(given) or rest["path"].touch()
     )
@@ -38,12 +38,12 @@ def test_all_methods_in_one_table_and_one_picture(how, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return train(name, *args, **rest)
 
-    monkeypatch.setattr(comparison, "train_method", stopped)
+    monkeypatch.setattr(learners, "train_method", stopped)
     with pytest.raises(KeyboardInterrupt):
         comparison.compare_methods(ENV, **how)
     trained = []
     monkeypatch.setattr(
-        comparison, "train_method", lambda name, *args, **rest: trained.append(name) or train(name, *args, **rest)
+        learners, "train_method", lambda name, *args, **rest: trained.append(name) or train(name, *args, **rest)
     )
     results = comparison.compare_methods(ENV, resume=True, **how)
     assert trained == ["iqlearn", "sqil"]
