@@ -1,9 +1,10 @@
 # Two commands on a fresh machine: `make compare` and `make test`. Both install into .venv first.
 PYTHON ?= python3
-VENV := .venv
+# another interpreter has a place of its own: make test PYTHON=python3.12 installs into .venv-python3.12
+VENV := .venv$(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
 
-.PHONY: install compare taste test lint slow docs clean
+.PHONY: install compare taste test lint slow docs matrix lower-bounds clean
 
 # the versions that were tested are in constraints.txt; CONSTRAINTS= installs the newest that pyproject.toml allows
 CONSTRAINTS ?= -c constraints.txt
@@ -32,6 +33,12 @@ test: install
 slow: install
 	$(BIN)/python -m pytest -m slow
 
+matrix:
+	.ci/matrix
+
+lower-bounds:
+	PYTHON=$(PYTHON) .ci/lower_bounds
+
 $(VENV)/.docs: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS) -e ".[docs]"
 	touch $@
@@ -42,4 +49,4 @@ docs: $(VENV)/.docs
 	@echo "open build/docs/index.html"
 
 clean:
-	rm -rf $(VENV) build/docs *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf .venv .venv-* build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

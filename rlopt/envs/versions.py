@@ -27,8 +27,15 @@ EXTRAS = {"shimmy": "dm-control", "gymnasium_robotics": "robotics"}
 """Modules that register environments, and the extra of rlopt that brings them with a MuJoCo that they work with."""
 
 
+_PYOPENGL = (
+    ("glGetError", "osmesa", "OSMesa (Debian: libosmesa6)"),
+    ("eglQueryString", "egl", "EGL (Debian: libegl1)"),
+)
+"""What PyOpenGL misses where there is no library: `'NoneType' object has no attribute ...`."""
+
+
 def mujoco_remedy(error: BaseException) -> str:
-    """A sentence that says which MuJoCo to install, if it is the reason of an environment's error; else nothing."""
+    """A sentence that says what to install, if MuJoCo is the reason of an environment's error; else nothing."""
     from packaging.specifiers import SpecifierSet
 
     installed = _version("mujoco")
@@ -41,6 +48,9 @@ def mujoco_remedy(error: BaseException) -> str:
             f"MuJoCo {installed} is damaged, as pip leaves it when it upgrades 3.x in place: "
             "run `pip uninstall mujoco mujoco-core mujoco-studio`, then install mujoco again."
         )
+    for call, backend, library in _PYOPENGL:
+        if any(call in str(cause) for cause in _causes(error)):
+            return f"MUJOCO_GL={backend} needs {library}, which is not here: install it, or unset MUJOCO_GL."
     for package in _packages_in(error):
         needed = _needed_mujoco(package)
         if not SpecifierSet(needed).contains(installed, prereleases=True):

@@ -18,7 +18,7 @@ import numpy as np
 from rlopt.agents.methods import get_method
 from rlopt.envs.spec import EnvSpec
 from rlopt.export.write import export_policy
-from rlopt.play.display import NEEDED, gl_candidates
+from rlopt.play.display import gl_candidates
 from rlopt.policies import load_policy
 from rlopt.training.evaluation import EVALUATION_SEED
 
@@ -104,9 +104,10 @@ def export_panels(stages: Stages, spec: EnvSpec, seeds: Sequence[int], folder: P
 
 def draw(job: Path, path: Path) -> str:
     """Film a job in a process of its own, with one way to draw after the other; returns why there is no film, or nothing."""
-    known = os.environ.get("MUJOCO_GL") or not sys.platform.startswith("linux")
+    # MuJoCo was loaded, if it is needed: the environment has been made here
+    choose = sys.platform.startswith("linux") and "mujoco" in sys.modules and not os.environ.get("MUJOCO_GL")
     reason = ""
-    for gl in [None] if known else gl_candidates():
+    for gl in gl_candidates() if choose else [None]:
         found = os.pathsep.join(folder or os.getcwd() for folder in sys.path)  # the environment's module, too
         # threads would cost more than these small products
         environment = {"SDL_VIDEODRIVER": "dummy", **os.environ, "PYTHONPATH": found, "OMP_NUM_THREADS": "1"}
@@ -117,8 +118,4 @@ def draw(job: Path, path: Path) -> str:
         if done.returncode == 0:
             return ""
         reason = done.stderr.strip()
-        if (
-            NEEDED not in reason and done.returncode > 0
-        ):  # not the way to draw; a driver may end its process by a signal
-            break
     return reason or "the process was ended"

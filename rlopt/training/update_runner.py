@@ -36,12 +36,13 @@ _CPU_OPTIONS: dict[str, Any] = {
     "cpp_wrapper": True,  # a whole update is one call that lets go of Python's lock: groups of seeds run at the same time
 }
 """For `torch.compile` on the CPU, of groups of seeds. IPMD's code takes five seconds longer to compile so."""
-_compiler_settings = dynamo_settings(
-    trace_autograd_ops=True,
+_COMPILER_SETTINGS: dict[str, Any] = {
+    "trace_autograd_ops": True,
     # of a parameter, too, the number of seeds is not fixed
-    force_parameter_static_shapes=False,
-    force_nn_module_property_static_shapes=False,
-)
+    "force_parameter_static_shapes": False,
+    "force_nn_module_property_static_shapes": False,
+}
+"""While compiled updates are compiled and called."""
 
 
 def compile_updates(agents: Sequence[Agent], *, grouped: bool) -> list[Callable[..., Metrics]]:
@@ -51,7 +52,7 @@ def compile_updates(agents: Sequence[Agent], *, grouped: bool) -> list[Callable[
     return [torch.compile(agent.update, options=options) for agent in agents]
 
 
-@_compiler_settings
+@dynamo_settings(**_COMPILER_SETTINGS)
 def update_all(
     agent: Agent, packed: Tensor, experts: Tensor | None, update: Callable[..., Metrics] | None = None
 ) -> Metrics:
@@ -106,7 +107,7 @@ class UpdateRunner:
         if self.groups is not None:
             self.groups.close()
 
-    @_compiler_settings
+    @dynamo_settings(**_COMPILER_SETTINGS)  # PyTorch 2.11 cannot enter the same settings twice, those of `update_all`
     def _update_all(self, packed: Tensor, experts: Tensor | None) -> Metrics:
         if self.groups is None:
             return update_all(self.agent, packed, experts, self.updates[0])

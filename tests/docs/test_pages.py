@@ -116,13 +116,16 @@ def test_another_page_leads_to_every_page():
     assert {name for name in pages if ROOT / name not in linked} == set()
 
 
-def test_the_reference_names_modules_and_objects_that_exist():
+def test_the_reference_names_modules_and_objects_that_exist_once():
+    named = []
     for name, text in TEXTS.items():
         for kind, path in re.findall(r"^\.\. auto(module|class|data|function):: ([\w.]+)", text, re.M):
+            named.append(path)
             module, _, attribute = (path, "", "") if kind == "module" else path.rpartition(".")
             loaded = importlib.import_module(module)
             assert loaded.__doc__, name
             assert not attribute or hasattr(loaded, attribute), path
+    assert len(named) == len(set(named))
 
 
 def test_dotted_names_in_docstrings_and_pages_exist():

@@ -127,6 +127,13 @@ def broken_mujoco():
 REPAIR = "MuJoCo 4.0.0 is damaged, .*run `pip uninstall mujoco mujoco-core mujoco-studio`, then install mujoco again"
 
 
+@pytest.mark.parametrize(("call", "said"), [("glGetError", "osmesa needs OSMesa"), ("eglQueryString", "egl needs EGL")])
+def test_what_mujoco_draws_with_is_named_where_it_is_missing(installed, call, said):
+    installed["mujoco"] = "4.0.0"
+    body = f"raise AttributeError(\"'NoneType' object has no attribute '{call}'\")"
+    assert f"cannot be made: MUJOCO_GL={said} (Debian: lib" in message("mujoco.egl", body)
+
+
 def test_a_damaged_mujoco_is_told_from_a_missing_one(installed):
     with pytest.raises(UserError, match=f"'broken_mujoco' cannot be made: {REPAIR}"):
         make_env(broken_mujoco)

@@ -61,7 +61,7 @@ def test_samples_differ_from_the_mode(policy):
     (mode,) = watch(policy, env_spec(DRAWN), seeds=[3])
     (sample,) = watch(policy, env_spec(DRAWN), seeds=[3], deterministic=False)
     right = [policy.act(row[None, None])[0, 0, 0] for row in mode.episode.observation]
-    np.testing.assert_allclose(mode.episode.action[:, 0], right, rtol=1e-5)
+    np.testing.assert_allclose(mode.episode.action[:, 0], right, rtol=1e-5, atol=1e-6)
     assert not np.allclose(mode.episode.action, sample.episode.action)
 
 
@@ -76,7 +76,7 @@ def test_both_rewards_are_drawn_along_the_episodes(policy, tmp_path, monkeypatch
     assert [part.tolist() for part in true] == [[1, 2, 3, 4, 5]] * 2
     parts = [(each.episode.observation, each.episode.action, each.episode.next_observation) for each in watched]
     right = [agent.reward(*(torch.tensor(value).expand(3, -1, -1) for value in part))[1].numpy() for part in parts]
-    np.testing.assert_allclose(learned, right, rtol=1e-5)
+    np.testing.assert_allclose(learned, right, rtol=1e-5, atol=1e-6)
     assert reward.seed == 43
     assert correlation == pytest.approx(pearson(np.concatenate(right), np.concatenate(true)))
     assert drawn["title"] == f"IPMD on {DRAWN}, reward of seed 43"

@@ -1,5 +1,6 @@
 """The run folder: its name, its settings, and metrics.csv read back."""
 
+import importlib.metadata
 import json
 import re
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ def test_config_json_holds_settings_versions_and_device(tmp_path):
         "seeds": [42, 43],
     }
     assert content["device"] == "cpu"
-    assert content["versions"]["torch"] == torch.__version__
+    assert content["versions"]["torch"] == importlib.metadata.version("torch")
     assert set(content["versions"]) == {"python", "rlopt", "torch", "torchrl", "tensordict", "gymnasium", "numpy"}
     assert text.index('"config"') < text.index('"device": "cpu",\n  "sha256"') < text.index('"versions"')
 

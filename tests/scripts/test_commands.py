@@ -16,8 +16,8 @@ from .shared import FRAMES, SCRIPTS, SMALL, environment, only
 from .test_startup import probe
 
 ROOT = SCRIPTS.parent
-CONTRIBUTORS = {"benchmark_throughput.py"}
-"""Scripts that need a checkout: they measure it beside other libraries."""
+CONTRIBUTORS = {"benchmark_throughput.py", "estimate_cost.py"}
+"""Scripts that need a checkout: they measure it beside other libraries, and read docs/."""
 
 
 def run_command(folder, *words, **changes):

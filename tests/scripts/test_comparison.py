@@ -1,6 +1,7 @@
 """04 alone, resumed, and with expert data that is there: its results, its pictures and its lines."""
 
 import dataclasses
+import importlib.metadata
 import itertools
 import json
 import re
@@ -89,7 +90,7 @@ def check_results(results, *, methods, finite):
     assert {"pearson", "standardized_error"} <= set(results["reward_recovery"])
     assert -1 <= results["reward_recovery"]["pearson"] <= 1
     assert set(results["versions"]) == {"python", "rlopt", "torch", "torchrl", "tensordict", "gymnasium", "numpy"}
-    assert results["versions"]["torch"] == torch.__version__
+    assert results["versions"]["torch"] == importlib.metadata.version("torch")
     assert isinstance(results["config"], dict)
 
 

@@ -147,7 +147,7 @@ def test_an_update_is_one_piece_of_code_to_the_compiler(kind, monkeypatch, caplo
     assert warnings(caplog) == []
     # on a frozen reward, or a peer's, an average that hardly moves is off by more, 0.0002 of its way: rounding
     assert disagreement(before, plain.state_dict(), compiled.state_dict()) < (
-        1e-3 if kind in ("frozen", *PEERS) else 1e-4
+        1e-3 if kind in ("frozen", *PEERS) else 5e-4
     )
     assert backend.frame_count == 1
 

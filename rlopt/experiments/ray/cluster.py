@@ -38,9 +38,12 @@ class Cluster:
         ends = signal.getsignal(signal.SIGTERM)
         try:
             ray.init(address=address, **how)
-        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
             why = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
-            raise UserError(f"There is no Ray at {address} ({why}): start it, or leave the address out.") from error
+            raise UserError(
+                f"There is no Ray at {address} that lets this command in ({why}): start it, set RAY_AUTH_MODE=token "
+                "if it asks for its token (docs/cluster.md), or leave the address out."
+            ) from error
         signal.signal(signal.SIGTERM, ends)  # Ray's own ends the process at once
         # where the command runs: a machine that dies takes no message with it
         node = ray.get_runtime_context().get_node_id()

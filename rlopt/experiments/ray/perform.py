@@ -2,9 +2,11 @@
 
 import importlib
 import os
+import signal
 import socket
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -55,6 +57,7 @@ class Outcome:
 
 def perform(order: Order, post: Callable[[Any], object]) -> Outcome:
     """Run a cell; `post` takes its messages."""
+    listen_to_interrupts()
     post(Started(order.cell, order.attempt, socket.gethostname(), os.getpid()))
     with tempfile.TemporaryDirectory(prefix="rlopt-cell-", ignore_cleanup_errors=True) as folder:
         work, modules = Path(folder).resolve() / "work", Path(folder).resolve() / "modules"
@@ -129,6 +132,12 @@ def use_cores(count: int) -> None:
 
     os.environ["OMP_NUM_THREADS"] = str(count)  # `available_workers`, and processes that are started
     torch.set_num_threads(count)
+
+
+def listen_to_interrupts() -> None:
+    """Let Ray interrupt this cell: what a shell starts in the background ignores that signal, and so do its workers."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def own_methods() -> list[Method]:

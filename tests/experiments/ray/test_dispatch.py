@@ -1,6 +1,7 @@
 """Cells sent, kept, tried again and cancelled, on machines that are this process."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from rlopt.experiments.ray.cluster import fitted
 from rlopt.experiments.ray.dispatch import Dispatch
 from rlopt.experiments.ray.modules import own_modules
 from rlopt.experiments.ray.packing import unpack
-from rlopt.experiments.ray.perform import importing_from
+from rlopt.experiments.ray.perform import Order, importing_from, perform
 from rlopt.logs.board import Board, Row
 
 from ..test_cells import planned, scores
@@ -160,6 +161,16 @@ def test_modules_of_the_user_travel(workplace, monkeypatch):
         assert __import__("my_task").NUMBER == 7
     assert str(workplace / "there") not in sys.path
     assert own_modules([env_spec("Pendulum-v1")], [], workplace) is None
+
+
+def test_a_cell_can_be_interrupted_where_the_signal_was_ignored():
+    """So it is in what a shell runs in the background, and in all that this starts."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        order = Order("a", 1, lambda: {"caught": signal.getsignal(signal.SIGINT) is signal.default_int_handler}, {}, 1)
+        assert perform(order, [].append).result == {"caught": True}
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_the_table_of_all_cells():
