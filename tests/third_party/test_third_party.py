@@ -16,7 +16,7 @@ from rlopt.experiments.learners import train_method
 from rlopt.experiments.studies import study_demonstrations
 from rlopt.imitation import ExpertReplayBuffer, save_demonstrations
 from rlopt.imitation.recording import record_demonstrations
-from rlopt.report.run_folders import plot_runs
+from rlopt.report.run_folders import gather_runs
 from rlopt.training import train_offline, train_online
 from rlopt.training.evaluation import random_policy
 
@@ -94,8 +94,9 @@ def test_stages_know_it(path, options, tmp_path):
     assert loaded.config == result.agent.config
     expected = evaluate(result.agent.policy, ENV, num_seeds=2, episodes=1)
     assert (evaluate(loaded.policy, ENV, num_seeds=2, episodes=1) == expected).all()
-    standing = plot_runs([str(result.directory)], tmp_path / "runs.png", expert_data=path)
-    assert standing["red"]["frames"] == 400
+    runs = gather_runs([str(result.directory)], expert_data=path)
+    runs.draw(tmp_path / "runs.png")
+    assert runs.standing["red"]["frames"] == 400
     assert (tmp_path / "runs.png").exists()
 
 
