@@ -38,7 +38,8 @@ _MANY_JOINTS = {
 }
 
 PRESETS: dict[str, Preset] = {
-    "Pendulum-v1": {**_SMALL, "sac": {**_SMALL["sac"], "batch_size": 64}},
+    # Target critics four times as fast: there in half the frames.
+    "Pendulum-v1": {**_SMALL, "sac": {**_SMALL["sac"], "batch_size": 64, "tau": 0.02}},
     "InvertedPendulum-v5": _SMALL,
     "InvertedDoublePendulum-v5": _SMALL,
     "Reacher-v5": _SMALL,
