@@ -1,5 +1,6 @@
 """One look at an environment: every beginner's mistake is a sentence, before anything is trained."""
 
+import gc
 import logging
 
 import gymnasium as gym
@@ -183,6 +184,7 @@ def test_nan_in_an_evaluation_is_the_environments():
 
 
 def test_environments_are_closed():
+    gc.collect()  # of other tests' environments
     before = Line.open_now
     env = TorchEnv(changed(), env_seeds([0], 4))
     assert Line.open_now == before + 4

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from rlopt.agents import BC, IPMD, SAC
-from rlopt.experiments import comparison, learners
+from rlopt.experiments import expert, learners
 from rlopt.imitation import save_demonstrations
 from rlopt.training import monitor
 from rlopt.training.evaluation import Evaluator
@@ -140,7 +140,7 @@ def test_an_interrupted_comparison_goes_on_in_the_same_run(call, short, counter_
     folder = run_folder("ipmd", counter_env)
     assert (folder / "checkpoint.pt").exists()
 
-    monkeypatch.setattr(comparison, "collect_expert_data", lambda *a, **k: pytest.fail("a finished stage ran again"))
+    monkeypatch.setattr(expert, "collect_expert_data", lambda *a, **k: pytest.fail("a finished stage ran again"))
     code, _, err = call(*short(COMPARE, "--resume"))
     assert code == 0, err
     assert run_folder("ipmd", counter_env) == folder  # gone on with, not begun anew

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from rlopt.agents.saving import load_agent
+from rlopt.comparison_flags import METHOD_CONFIGS
 from rlopt.config import BCConfig, IPMDConfig, LoopConfig, RunOptions, SACConfig, Selection, TrainingConfig
 from rlopt.experiments import comparison, expert, frozen_reward, learners
 from rlopt.imitation import load_demonstrations
@@ -199,7 +200,7 @@ CONFIGS = {
     COLLECT: (SACConfig, TrainingConfig, RunOptions),
     IPMD: (Selection, IPMDConfig, TrainingConfig, RunOptions),
     BC: (Selection, BCConfig, LoopConfig, RunOptions),
-    COMPARE: (SACConfig, IPMDConfig, BCConfig, TrainingConfig, RunOptions),
+    COMPARE: (*METHOD_CONFIGS, TrainingConfig, RunOptions),
 }
 FUNCTIONS = {
     COLLECT: (expert, "collect_expert_data"),

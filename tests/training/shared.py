@@ -62,3 +62,6 @@ class RecordingLog:
 
     def metrics(self, row):
         self.rows.append(row)
+
+    def saved(self):
+        pass
