@@ -15,7 +15,7 @@ from rlopt.agents.adam import Adam
 from rlopt.agents.agent import Metrics
 from rlopt.agents.common import required
 from rlopt.agents.noise import standard_normal_like, uniform_like
-from rlopt.agents.reward import REWARD_STREAM, RUNNING_MEAN_RATE, Relabelled, Reward
+from rlopt.agents.reward import REWARD_STREAM, Relabelled, Reward, update_termination_rates
 from rlopt.agents.sac import SAC
 from rlopt.networks import RewardNet, seed_generators
 from rlopt.peer_config import GAILConfig
@@ -107,10 +107,9 @@ class Discriminator(Reward):
 
     def absorbing_shares(self, batch: Transition, expert: Transition) -> tuple[Tensor, Tensor]:
         """The absorbing state's share `[S]` of the policy's occupancy and of the expert's, from running termination rates."""
-        self.policy_termination_rate.lerp_(batch.terminated.mean(-1), RUNNING_MEAN_RATE)
-        self.expert_termination_rate.lerp_(expert.terminated.mean(-1), RUNNING_MEAN_RATE)
-        horizon = self.horizon if self.config.absorbing_states else 0.0
         rates = (self.policy_termination_rate, self.expert_termination_rate)
+        update_termination_rates(*rates, batch, expert)
+        horizon = self.horizon if self.config.absorbing_states else 0.0
         return losses.absorbing_share(rates[0], horizon), losses.absorbing_share(rates[1], horizon)
 
     def absorbing_value(self, rho: Tensor | None = None) -> Tensor | float:

@@ -119,6 +119,12 @@ class _NetworkReward(Reward):
         return least, most.unsqueeze(-1).clamp_min(terminal_value)
 
 
+def update_termination_rates(policy_rate: Tensor, expert_rate: Tensor, batch: Transition, expert: Transition) -> None:
+    """Running means `[S]`, in place, of the share of each side's transitions that terminate."""
+    policy_rate.lerp_(batch.terminated.mean(-1), RUNNING_MEAN_RATE)
+    expert_rate.lerp_(expert.terminated.mean(-1), RUNNING_MEAN_RATE)
+
+
 class LearnedReward(_NetworkReward):
     """Reward networks of S seeds that learn to tell the expert's transitions from the policy's."""
 
@@ -200,8 +206,7 @@ class LearnedReward(_NetworkReward):
 
     def update_running_means(self, batch: Transition, expert: Transition, expert_reward: Tensor) -> None:
         """Termination rates `[S]` of both sides and, with `expert_bound`, the expert's highest reward `[S]`."""
-        self.policy_termination_rate.lerp_(batch.terminated.mean(-1), RUNNING_MEAN_RATE)
-        self.expert_termination_rate.lerp_(expert.terminated.mean(-1), RUNNING_MEAN_RATE)
+        update_termination_rates(self.policy_termination_rate, self.expert_termination_rate, batch, expert)
         if self.config.expert_bound:
             highest = expert_reward.amax(-1).clamp_max(1 / self.config.value_regularizer)
             self.highest_reward.lerp_(highest, RUNNING_MEAN_RATE)
