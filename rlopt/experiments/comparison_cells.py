@@ -129,6 +129,10 @@ class ComparisonCells:
         before = self._expert_of(method)
         expert = None if before is None else self._finished(before)
         config, stage = self._config(method, group, expert), self._stage(method, group)
+        kept = self.cache.find(stage, config)
+        if kept is not None:  # before its demonstrations are read
+            check_finite(method.title, kept)
+            return None
         settings = {"agent_settings": vars(config["agent"]), "training_settings": vars(config["training"])}
         how: dict[str, Any] = {**settings, "resume": "auto" if self.resume else None}
         work = Work(
@@ -143,15 +147,9 @@ class ComparisonCells:
             self.spec,
         )
         if method in self.experts:
-            work = replace(work, save_dir=Path("expert_data"), beside=partial(compiled_ahead, self._later()))
-        else:
-            call = partial(learner_summary, method.name, env_id=self.spec, selection=self.selection, **how)
-            work = replace(work, call=call, expert_data=self._demonstrations(expert))
-        kept = self.cache.find(stage, config)
-        if kept is None:
-            return work
-        check_finite(method.title, kept)
-        return None
+            return replace(work, save_dir=Path("expert_data"), beside=partial(compiled_ahead, self._later()))
+        call = partial(learner_summary, method.name, env_id=self.spec, selection=self.selection, **how)
+        return replace(work, call=call, expert_data=self._demonstrations(expert))
 
     def _keep(self, method: Method, stage: str, config: Any, result: dict[str, Any]) -> None:
         self.cache.keep(stage, config, result)
