@@ -4,6 +4,8 @@
 from argparse import Namespace
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +72,10 @@ def main() -> None:
     parser = make_parser(__doc__)
     parser.add_argument("--envs", nargs="+", default=list(TASKS), choices=list(TASKS), help="environments to run")
     add_methods_flag(parser, ("ipmd", "bc"), "learners")
-    parser.add_argument("--demos", type=int, default=1, help="demonstrations to learn from (default: 1)")
+    text = "demonstrations to learn from; several numbers: each of them (default: 1)"
+    parser.add_argument("--demos", type=int, nargs="+", default=[1], metavar="N", help=text)
+    text = "frames per seed of IPMD, and of the other learners beside BC (default: see TASKS in this file)"
+    parser.add_argument("--ipmd-frames", type=int, metavar="N", help=text)
     parser.add_argument(
         "--expert-seeds",
         type=int,
@@ -78,7 +83,7 @@ def main() -> None:
     )
     parser.add_argument("--frames-scale", type=float, default=1.0, help="scale all budgets, for a quick look")
     parser.add_argument(
-        "--save-dir", default="reproduced_results", help="results go to SAVE_DIR/ENV/ and SAVE_DIR/table.md"
+        "--save-dir", default="reproduced_results", help="results go to SAVE_DIR/ENV/, SAVE_DIR/table.md and methods.md"
     )
     parser.add_argument("--table-only", action="store_true", help="train nothing, make the table from what is there")
     add_cell_flags(parser, of_seeds=True)
@@ -87,31 +92,39 @@ def main() -> None:
 
     from rlopt.envs.spec import env_spec
     from rlopt.experiments.budget import check_whole_episode
+    from rlopt.experiments.expert_first import results_folder
     from rlopt.logs.files import write_text_atomically
+    from rlopt.report.methods_table import methods_tables
 
     if not args.table_only:
         for env_id in args.envs:
-            budgets = (TASKS[env_id].expert_frames, TASKS[env_id].ipmd_frames)
-            check_whole_episode(env_spec(env_id), int(min(budgets) * args.frames_scale), "--frames-scale")
-    rows: dict[str, dict[str, str]] = {}
+            frames = min(TASKS[env_id].expert_frames, args.ipmd_frames or TASKS[env_id].ipmd_frames)
+            check_whole_episode(env_spec(env_id), int(frames * args.frames_scale), "--frames-scale")
+    found: dict[tuple[str, int], dict[str, Any]] = {}
+    order = list(product(args.envs, args.demos))
+    files = {"table.md": table, "methods.md": methods_tables}
 
-    def add(env_id: str, cells: dict[str, str]) -> None:
-        rows[env_id] = cells
-        table = markdown([rows[name] for name in args.envs if name in rows])
-        write_text_atomically(Path(args.save_dir) / "table.md", table + "\n")
+    def add(env_id: str, demos: int, results: dict[str, Any]) -> None:
+        found[env_id, demos] = results
+        for name, text in files.items():
+            content = text([found[key] for key in order if key in found])
+            write_text_atomically(Path(args.save_dir) / name, content + "\n")
 
     if args.table_only:
-        for env_id in args.envs:
-            kept = Path(args.save_dir) / env_id / "results.json"
+        for env_id, demos in order:
+            kept = results_folder(args.save_dir, demos) / env_id / "results.json"
             if kept.exists():
-                add(env_id, kept_cells(env_id, kept))
+                add(env_id, demos, kept_results(kept))
     elif carry_out([reproduction(env_id, args, add) for env_id in args.envs], args) is None:
         return
-    print((Path(args.save_dir) / "table.md").read_text().rstrip() if rows else f"Nothing in {args.save_dir} yet.")
+    if not found:
+        print(f"Nothing in {args.save_dir} yet.")
+    for name in files if found else ():
+        print((Path(args.save_dir) / name).read_text(encoding="utf-8"))
 
 
-def reproduction(env_id: str, args: Namespace, add: Callable[[str, dict[str, str]], None]) -> "Plan":
-    """One environment's expert, then the learners on its demonstrations; finished parts are kept. `add` gets its cells."""
+def reproduction(env_id: str, args: Namespace, add: Callable[[str, int, dict[str, Any]], None]) -> "Plan":
+    """One environment's expert, then the learners on its demonstrations; finished parts are kept. `add` gets the results."""
     from rlopt.agents import METHODS, get_method
     from rlopt.experiments.expert_first import ExpertFirst
     from rlopt.experiments.run import field_names, reach
@@ -132,23 +145,23 @@ def reproduction(env_id: str, args: Namespace, add: Callable[[str, dict[str, str
         expert={
             "frames": int(task.expert_frames * args.frames_scale),
             "num_seeds": task.expert_seeds if args.expert_seeds is None else args.expert_seeds,
-            "episodes": max(50, args.demos),
+            "episodes": max(50, *args.demos),
             "agent_settings": {**task.expert, **own},
             **asked,
         },
         learners={
             "methods": args.methods,
-            "ipmd_frames": int(task.ipmd_frames * args.frames_scale),
-            "demos": args.demos,
+            "ipmd_frames": int((args.ipmd_frames or task.ipmd_frames) * args.frames_scale),
             "num_seeds": seeds,
             "seeds_per_cell": args.seeds_per_cell,
             "save_dir": args.save_dir,
             "agent_settings": {**of_task, **for_agents},
             **asked,
         },
-        skip_demos=lambda path: first_good(load_demonstrations(path), args.demos),
+        demos=args.demos,
+        skip_demos=lambda path, demos: first_good(load_demonstrations(path), demos),
         options=options,
-        show=lambda results: add(env_id, table_cells(env_id, results)),
+        show=partial(add, env_id),
     ).plan()
 
 
@@ -171,23 +184,36 @@ FIRST, LAST = ("Environment", "Demos", "Random", "Expert"), "IQ-Learn"
 """Headings; between these two stand the methods, and the last one is `PUBLISHED`."""
 
 
-def kept_cells(env_id: str, path: Path) -> dict[str, str]:
-    """The cells of one environment from its `results.json`. Raises UserError if that is damaged."""
+def kept_results(path: Path) -> dict[str, Any]:
+    """One environment's `results.json`. Raises UserError if the tables cannot be made from it."""
     from rlopt.logs.damage import read_json
+    from rlopt.report.methods_table import methods_tables
 
     results = read_json(path, "methods")
     try:
-        return table_cells(env_id, results)
+        table([results])
+        methods_tables([results])
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise UserError(f"{path} holds no comparison of learners ({error!r}): remove it, or make it anew.") from error
+    return results
 
 
-def table_cells(env_id: str, results: dict[str, Any]) -> dict[str, str]:
-    """One environment's cells by their headings: of IPMD also frames and return, then normalised IQM with its interval."""
+def table(comparisons: list[dict[str, Any]]) -> str:
+    """A row for each environment and number of demonstrations; a cell is empty where a method was not trained."""
+    from rlopt.report.methods_table import markdown
+
+    rows = [table_cells(results) for results in comparisons]
+    methods = [heading for row in rows for heading in row if heading not in (*FIRST, LAST)]
+    headings = [*FIRST, *dict.fromkeys(methods), LAST]
+    return markdown(headings, [[row.get(heading, "") for heading in headings] for row in rows])
+
+
+def table_cells(results: dict[str, Any]) -> dict[str, str]:
+    """The cells of a row by their headings: of IPMD also frames and return, then normalised IQM with its interval."""
     from rlopt.agents import METHODS
 
     numbers = (str(results["demonstrations"]), f"{results['random_return']:.1f}", f"{results['expert_return']:.1f}")
-    cells = dict(zip(FIRST, (env_id, *numbers), strict=True))
+    cells = dict(zip(FIRST, (results["env"], *numbers), strict=True))
     if not results["methods"]:
         raise ValueError("no methods")
     for name in (name for name in METHODS if name in results["methods"]):
@@ -197,17 +223,9 @@ def table_cells(env_id: str, results: dict[str, Any]) -> dict[str, str]:
         values = (method["normalized_iqm"], *method["normalized_ci95"])
         iqm, low, high = (float("nan") if value is None else value for value in values)  # JSON has no nan
         cells[f"{title} score"] = f"{iqm:.3f} [{low:.3f}, {high:.3f}]"
-    published = PUBLISHED.get(env_id)
+    published = PUBLISHED.get(results["env"])
     told = "" if published is None else f"{published[0]:,} of {published[1]:,} (500,000 frames)"
     return {**cells, LAST: told}
-
-
-def markdown(rows: list[dict[str, str]]) -> str:
-    """The table of all environments; a cell is empty where a method was not trained."""
-    methods = [heading for row in rows for heading in row if heading not in (*FIRST, LAST)]
-    headings = [*FIRST, *dict.fromkeys(methods), LAST]
-    lines = [headings, ["---"] * len(headings), *([row.get(heading, "") for heading in headings] for row in rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 if __name__ == "__main__":

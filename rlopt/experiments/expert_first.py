@@ -1,6 +1,7 @@
-"""The cells of an expert with a budget of its own, and of the comparison of those that learn from its demonstrations."""
+"""The cells of an expert with a budget of its own, and of the comparisons of those that learn from its demonstrations."""
 
-from collections.abc import Callable, Iterator, Mapping
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,9 +20,17 @@ from rlopt.experiments.run import configure_method, configure_methods
 from rlopt.training.devices import choose_device
 
 
+def results_folder(save_dir: str | Path, demos: int) -> Path:
+    """`save_dir`; `save_dir/demos-N` for more than one demonstration."""
+    return Path(save_dir) if demos == 1 else Path(save_dir) / f"demos-{demos}"
+
+
 @dataclass
 class ExpertFirst:
-    """One environment. The expert is finished when its demonstrations are there; the comparison keeps what it finished."""
+    """One environment, and one comparison for each number of demonstrations.
+
+    The expert is finished when its demonstrations are there; a comparison keeps what it finished.
+    """
 
     env_id: str
     experts: Path
@@ -29,14 +38,17 @@ class ExpertFirst:
     expert: Mapping[str, Any]
     """Arguments of `collect_expert_data`, `frames` and `num_seeds` among them."""
     learners: Mapping[str, Any]
-    """Arguments of `plan_comparison`, but for the demonstrations; `methods` among them."""
-    skip_demos: Callable[[Path], int]
-    """Of the demonstrations, how many to leave out."""
+    """Arguments of `plan_comparison`, but for the demonstrations; `methods` and `save_dir` among them."""
+    demos: Sequence[int]
+    """How many demonstrations they learn from: one comparison each, in `results_folder(save_dir, demos)`."""
+    skip_demos: Callable[[Path, int], int]
+    """Of the demonstrations, how many to leave out, if a comparison uses so many."""
     options: RunOptions
-    show: Callable[[dict[str, Any]], object]
-    """Gets what the comparison came to."""
+    show: Callable[[int, dict[str, Any]], object]
+    """Gets a number of demonstrations, and what its comparison came to."""
     alone: str | None = field(default=None, init=False)
-    inner: Plan | None = field(default=None, init=False)
+    comparisons: dict[int, Plan] = field(default_factory=dict, init=False)
+    """Those that are planned and opened, by their number of demonstrations."""
     stack: ExitStack = field(init=False)
 
     def plan(self) -> Plan:
@@ -44,12 +56,17 @@ class ExpertFirst:
         name = f"{self.env_id}/sac"
         cells = [Cell(name, self._prepare_expert, (), self._of_expert)]
         seed, seeds, group_size = (self.learners[key] for key in ("seed", "num_seeds", "seeds_per_cell"))
-        for method in self._methods:
+        for demos, method in itertools.product(self.demos, self._methods):
             for group in seed_groups_of(method, seeds, group_size):
                 learner = cell_name(self.env_id, method, group, seed, seeds)
+                prepare = partial(self._prepare_learner, demos, learner)
                 resources = partial(self._of_learner, method, len(group))
-                cells.append(Cell(learner, partial(self._prepare_learner, learner), (name,), resources))
+                cells.append(Cell(self._outer_name(demos, learner), prepare, (name,), resources))
         return Plan(cells, self._opened, self._collect)
+
+    def _outer_name(self, demos: int, learner: str) -> str:
+        """`ENV/METHOD`; `ENV/demos-N/METHOD` for more than one demonstration."""
+        return str(results_folder(self.env_id, demos) / learner.removeprefix(f"{self.env_id}/"))
 
     def _of_expert(self) -> Resources:
         own = {
@@ -83,7 +100,7 @@ class ExpertFirst:
 
     @contextmanager
     def _opened(self, alone: str | None) -> Iterator[None]:
-        self.alone, self.inner = alone, None
+        self.alone, self.comparisons = alone, {}
         with ExitStack() as self.stack:
             yield
 
@@ -95,26 +112,29 @@ class ExpertFirst:
         spec = env_spec(self.env_id)
         return Work(call, self.options, folder, lambda result: None, self.expert, spec, save_dir=self.experts)
 
-    def _prepare_learner(self, name: str) -> Work | None:
-        return next(cell for cell in self._comparison().cells if cell.name == name).prepare()
+    def _prepare_learner(self, demos: int, name: str) -> Work | None:
+        return next(cell for cell in self._comparison(demos, name).cells if cell.name == name).prepare()
 
-    def _comparison(self) -> Plan:
-        """Planned as soon as the demonstrations are there, and opened as long as this plan is."""
-        if self.inner is None:
+    def _comparison(self, demos: int, name: str | None = None) -> Plan:
+        """Planned as soon as the demonstrations are there, and opened as long as this plan is: alone for the cell `name`."""
+        if demos not in self.comparisons:
             if not self.expert_data.exists():
                 raise UserError(f"{self.env_id}/sac is not finished: run this cell before those that learn from it.")
-            self.inner = comparison.plan_comparison(
+            plan = comparison.plan_comparison(
                 self.env_id,
                 expert_data=self.expert_data,
-                skip_demos=self.skip_demos(self.expert_data),
+                demos=demos,
+                skip_demos=self.skip_demos(self.expert_data, demos),
                 resume=True,
                 options=self.options,
-                **self.learners,
+                **{**self.learners, "save_dir": results_folder(self.learners["save_dir"], demos)},
             )
-            self.stack.enter_context(self.inner.opened(self.alone))
-        return self.inner
+            self.stack.enter_context(plan.opened(name if self.alone else None))
+            self.comparisons[demos] = plan
+        return self.comparisons[demos]
 
     def _collect(self) -> dict[str, Any]:
-        results = self._comparison().collect()
-        self.show(results)
+        results = {str(demos): self._comparison(demos).collect() for demos in self.demos}
+        for demos in self.demos:
+            self.show(demos, results[str(demos)])
         return results

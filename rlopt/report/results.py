@@ -19,15 +19,8 @@ from rlopt.report.statistics import shown
 
 
 def score_summary(per_seed: np.ndarray, data: Demonstrations) -> dict[str, Any]:
-    """Returns and scores of seeds with mean returns `[S]`.
-
-    Scores are NaN where the expert is no better than random, or one of the two returns was not recorded.
-    """
-    scores = np.full(len(per_seed), np.nan)
-    expert, random = data.expert_return, data.random_return
-    if expert is not None and random is not None:
-        with suppress(UserError):
-            scores = statistics.normalized_score(per_seed, random_return=random, expert_return=expert)
+    """Returns and scores of seeds with mean returns `[S]`; scores are NaN where there are none."""
+    scores = _scores(per_seed, data)
     return {
         "return_per_seed": per_seed.tolist(),
         "return_mean": float(per_seed.mean()),
@@ -35,6 +28,31 @@ def score_summary(per_seed: np.ndarray, data: Demonstrations) -> dict[str, Any]:
         "normalized_iqm": statistics.iqm(scores),
         "normalized_ci95": list(statistics.stratified_bootstrap_ci(scores)),
     }
+
+
+GOOD_SCORE = 0.95
+"""What counts as the expert's level."""
+
+
+def speed_summary(history: Mapping[str, Any], data: Demonstrations) -> dict[str, Any]:
+    """How fast a method learned: when its score was good to stay, and the mean score during training, by seed.
+
+    None where it never was; NaN where there are no scores.
+    """
+    x, scores = history["x"], _scores(np.asarray(history["returns"], float), data)
+    return {
+        f"{history['unit']}_to_{GOOD_SCORE}": statistics.steps_to(GOOD_SCORE, x, scores),
+        "area_per_seed": statistics.area_under_curve(x, scores).tolist(),
+    }
+
+
+def _scores(returns: np.ndarray, data: Demonstrations) -> np.ndarray:
+    """NaN where the expert is no better than random, or one of the two returns was not recorded."""
+    expert, random = data.expert_return, data.random_return
+    if expert is not None and random is not None:
+        with suppress(UserError):
+            return statistics.normalized_score(returns, random_return=random, expert_return=expert)
+    return np.full(returns.shape, np.nan)
 
 
 def success_summary(successes: np.ndarray | None) -> dict[str, Any]:
@@ -86,6 +104,7 @@ def comparison_results(
             name: {
                 **score_summary(np.asarray(stage["returns"]).mean(1), data),
                 **success_summary(_array(stage.get("successes"))),
+                **speed_summary(stage["history"], data),
                 METHODS[name].unit: stage["history"]["x"][-1],
                 "wall_seconds": stage["wall_seconds"],
                 "reward_recovery": stage.get("reward_recovery"),

@@ -108,6 +108,91 @@ def stratified_bootstrap_ci(
     return float(low), float(high)
 
 
+def probability_of_improvement(x: ArrayLike, y: ArrayLike) -> float:
+    """The chance that a run of X has a higher score than a run of Y on the same task; a tie counts half.
+
+    Args:
+        x: `[S]` for one task or `[S, tasks]`; one number per training run.
+        y: `[S']` or `[S', tasks]`, likewise.
+
+    Returns:
+        The mean over the tasks, between 0 and 1; nan where a score is.
+
+    Raises:
+        ValueError: another number of dimensions, other tasks, or no values.
+    """
+    return float(_improvement(*_two_methods(x, y)))
+
+
+def improvement_ci(
+    x: ArrayLike, y: ArrayLike, confidence: float = 0.95, resamples: int = 2_000, seed: int = 0
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of `probability_of_improvement`; each method's runs are drawn within each task.
+
+    Returns:
+        `(low, high)`; `(nan, nan)` where a method has one run.
+
+    Raises:
+        ValueError: as above.
+    """
+    pair = _two_methods(x, y)
+    if min(map(len, pair)) == 1:
+        return float("nan"), float("nan")
+    generator = np.random.default_rng(seed)
+    drawn = [
+        values[generator.integers(len(values), size=(resamples, *values.shape)), np.arange(values.shape[1])]
+        for values in pair
+    ]
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(_improvement(*drawn), [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def _two_methods(x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    pair = [np.asarray(values, dtype=np.float64) for values in (x, y)]
+    if any(values.ndim not in (1, 2) or values.size == 0 for values in pair):
+        raise ValueError(f"scores must be [S] or [S, tasks] and hold values, not of shapes {[v.shape for v in pair]}.")
+    first, second = (values.reshape(len(values), -1) for values in pair)
+    if first.shape[1] != second.shape[1]:
+        raise ValueError(f"Both methods need scores of the same tasks, not of {first.shape[1]} and {second.shape[1]}.")
+    return first, second
+
+
+def _improvement(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of `[..., S, tasks]` and `[..., S', tasks]`: the mean over all pairs of runs of a task, and over tasks."""
+    difference = x[..., :, None, :] - y[..., None, :, :]
+    return ((np.sign(difference) + 1) / 2).mean(axis=(-3, -2, -1))
+
+
+def steps_to(level: float, x: ArrayLike, scores: ArrayLike) -> int | None:
+    """The first evaluation from which the interquartile mean over the seeds stays at `level` or above.
+
+    Args:
+        level: of the scores.
+        x: `[P]`, frames or epochs at the evaluations, rising.
+        scores: `[P, S]`.
+
+    Returns:
+        An item of `x`; None where the last evaluation is below (NaN is).
+    """
+    below = np.flatnonzero(~(iqm(scores, axis=-1) >= level))
+    later = np.asarray(x)[below[-1] + 1 if len(below) else 0 :]
+    return int(later[0]) if len(later) else None
+
+
+def area_under_curve(x: ArrayLike, scores: ArrayLike) -> NDArray[np.float64]:
+    """The mean score during training, by seed: each evaluation stands for the frames since the one before it.
+
+    Args:
+        x: `[P]`, frames or epochs at the evaluations, rising, the first one above 0.
+        scores: `[P, S]`.
+
+    Returns:
+        `[S]`.
+    """
+    return np.average(np.asarray(scores, dtype=np.float64), axis=0, weights=np.diff(np.asarray(x), prepend=0))
+
+
 def shown(value: float | None, digits: int, other: str = "not defined") -> str:
     """A number for the eye; `other` for None and NaN."""
     return other if value is None or np.isnan(value) else f"{value:.{digits}f}"

@@ -32,10 +32,18 @@ def test_the_keys_of_the_design():
     ]
     units = {"sac": "frames", "ipmd": "frames", "bc": "epochs"}
     for name, unit in units.items():
-        assert list(found["methods"][name]) == [*common, unit, "wall_seconds", "reward_recovery"]
+        speed = [f"{unit}_to_0.95", "area_per_seed"]
+        assert list(found["methods"][name]) == [*common, *speed, unit, "wall_seconds", "reward_recovery"]
+        assert found["methods"][name][f"{unit}_to_0.95"] is None
+        assert found["methods"][name]["area_per_seed"] == pytest.approx([0.45, 0.4])
         assert found["methods"][name][unit] == 10
     assert found["methods"]["bc"]["return_per_seed"] == [80.0, 60.0]
     assert found["methods"]["bc"]["normalized_per_seed"] == pytest.approx([0.8, 0.6])
+
+
+def test_frames_to_the_experts_level():
+    found = results({"sac": stage()}, expert_return=72.0)  # 80 and 60: a mean score of 0.97
+    assert found["methods"]["sac"]["frames_to_0.95"] == 10
 
 
 def test_every_learned_reward_has_its_line():
@@ -164,6 +172,7 @@ def test_without_the_experts_return_there_are_returns_and_no_scores(tmp_path):
     entry = written["methods"]["bc"]
     assert entry["normalized_per_seed"] == [None, None]
     assert (entry["normalized_iqm"], entry["normalized_ci95"]) == (None, [None, None])
+    assert (entry["epochs_to_0.95"], entry["area_per_seed"]) == (None, [None, None])
     assert (tmp_path / "comparison.png").stat().st_size > 1000
 
 

@@ -9,7 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlopt.errors import UserError
-from rlopt.report.statistics import iqm, normalized_score, pearson, shown, standardized_error, stratified_bootstrap_ci
+from rlopt.report.statistics import (
+    area_under_curve,
+    improvement_ci,
+    iqm,
+    normalized_score,
+    pearson,
+    probability_of_improvement,
+    shown,
+    standardized_error,
+    steps_to,
+    stratified_bootstrap_ci,
+)
 
 values = st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=40)
 
@@ -115,6 +126,64 @@ def test_bootstrap_refuses_other_shapes(scores):
 def test_bootstrap_refuses_a_percentage():
     with pytest.raises(ValueError, match="between 0 and 1"):
         stratified_bootstrap_ci([1.0, 2.0], confidence=95)
+
+
+def test_probability_of_improvement_by_hand():
+    # pairs: 3 > 1, 3 > 2, 2 > 1 and a tie
+    assert probability_of_improvement([3.0, 2.0], [1.0, 2.0]) == pytest.approx(3.5 / 4)
+    # a second task, where X always loses
+    assert probability_of_improvement([[3.0, 0.0], [2.0, 0.0]], [[1.0, 1.0], [2.0, 1.0]]) == pytest.approx(3.5 / 8)
+    assert math.isnan(probability_of_improvement([math.nan, 1.0], [0.0, 0.0]))
+    # as rliable 1.2.0 has it (findings/rliable_and_pandas_3.sh)
+    assert probability_of_improvement([1.0, 2.0, 3.0, 4.0], [0.0, 1.5, 2.5, 0.5]) == 0.8125
+
+
+def test_probability_of_improvement_is_mann_whitneys_statistic():
+    generator = np.random.default_rng(0)
+    x, y = generator.normal(size=7), generator.normal(size=5).round(1)
+    expected = scipy.stats.mannwhitneyu(x, y).statistic / 35
+    assert probability_of_improvement(x, y) == pytest.approx(expected)
+
+
+def test_improvement_interval():
+    assert improvement_ci([2.0, 3.0], [0.0, 1.0]) == (1.0, 1.0)  # whatever is drawn
+    low, high = improvement_ci([0.0, 1.0], [0.0, 1.0])
+    assert (low, high) == (0.0, 1.0)  # both draws of X at 0 and of Y at 1: one in sixteen
+    assert all(map(math.isnan, improvement_ci([1.0], [0.0, 1.0])))
+
+
+def test_improvement_draws_within_each_task():
+    x, y = np.array([[1.0, 10.0]] * 3), np.array([[0.0, 11.0]] * 3)
+    assert improvement_ci(x, y) == (0.5, 0.5)
+
+
+@pytest.mark.parametrize(("x", "y"), [([], [1.0]), ([[[1.0]]], [1.0]), ([[1.0, 2.0]], [1.0])])
+def test_improvement_refuses_other_shapes(x, y):
+    with pytest.raises(ValueError, match="scores"):
+        probability_of_improvement(x, y)
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [
+        ([0.96, 0.94, 0.95, 1.0], 30),
+        ([0.95, 0.95, 0.95, 0.95], 10),
+        ([1.0, 1.0, 1.0, 0.9], None),
+        ([1.0, 1.0, 1.0, math.nan], None),
+        ([], None),
+    ],
+)
+def test_steps_until_a_level_is_held(scores, expected):
+    assert steps_to(0.95, [10, 20, 30, 40][: len(scores)], np.array(scores).reshape(-1, 1)) == expected
+
+
+def test_the_level_is_of_the_interquartile_mean():
+    assert steps_to(1.0, [5], [[0.0, 1.0, 1.0, 1.0, 1.0]]) == 5
+
+
+def test_area_under_a_curve_by_hand():
+    # 10 frames at 0, then 30 at 1; the second seed 10 at 2 and 30 at 0
+    assert area_under_curve([10, 40], [[0.0, 2.0], [1.0, 0.0]]).tolist() == [0.75, 0.5]
 
 
 def test_correlation_by_hand():

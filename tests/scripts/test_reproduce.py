@@ -49,10 +49,11 @@ def asked(tmp_path, monkeypatch):
         save_demonstrations(falls_twice(env_id), Path(save_dir) / env_id)
         return SimpleNamespace(summary=dict)
 
-    def compare(env_id, *, methods, ipmd_frames, num_seeds, save_dir, skip_demos, agent_settings, **settings):
+    def compare(env_id, *, methods, ipmd_frames, num_seeds, save_dir, demos, skip_demos, agent_settings, **settings):
         calls.append((env_id, "ipmd", ipmd_frames, num_seeds, agent_settings, skip_demos))
-        method = {"frames": ipmd_frames, "return_mean": 40.0, "normalized_iqm": 0.75, "normalized_ci95": [0.5, None]}
-        results = {"demonstrations": 1, "random_return": -2.0, "expert_return": 50.0}
+        method = {"frames": ipmd_frames, "epochs": 100, "return_mean": 40.0}
+        method |= {"normalized_iqm": 0.75, "normalized_ci95": [0.5, None], "normalized_per_seed": [0.75]}
+        results = {"env": env_id, "seeds": [42], "demonstrations": demos, "random_return": -2.0, "expert_return": 50.0}
         results["methods"] = dict.fromkeys(methods, method)
         (Path(save_dir) / env_id).mkdir(parents=True)
         (Path(save_dir) / env_id / "results.json").write_text(json.dumps(results))
@@ -173,7 +174,8 @@ def test_an_expert_that_is_there_is_not_trained_again(asked, monkeypatch):
 def test_the_table(asked, monkeypatch, capsys):
     assert reproduce(monkeypatch, "--envs", "Hopper-v5") == 0
     table = Path("reproduced_results/table.md").read_text()
-    assert capsys.readouterr().out == table
+    printed = capsys.readouterr().out
+    assert printed == f"{table}\n{Path('reproduced_results/methods.md').read_text()}\n"
     row = table.splitlines()[2]
     assert "| Hopper-v5 | 1 | -2.0 | 50.0 | 200,000 | 40.0 | 0.750 [0.500, nan] |" in row
     assert "3,546 of 3,533" in row
@@ -181,7 +183,29 @@ def test_the_table(asked, monkeypatch, capsys):
     asked.clear()
     assert reproduce(monkeypatch, "--table-only") == 0  # of what is there, without training
     assert asked == []
-    assert capsys.readouterr().out == table
+    assert capsys.readouterr().out == printed
+
+
+def test_several_numbers_of_demonstrations_share_the_expert(asked, monkeypatch):
+    words = ["--envs", "Pendulum-v1", "--demos", 1, 3, "--ipmd-frames", 5_000, "--methods", "ipmd,gail"]
+    assert reproduce(monkeypatch, *words) == 0
+    assert [(call[1], call[2], call[-1]) for call in asked[1:]] == [("ipmd", 5_000, 2), ("ipmd", 5_000, 1)]
+    assert [call[1] for call in asked] == ["sac", "ipmd", "ipmd"]
+    for folder, demos in (("", 1), ("demos-3/", 3)):
+        results = json.loads(Path(f"reproduced_results/{folder}Pendulum-v1/results.json").read_text())
+        assert results["demonstrations"] == demos
+    rows = Path("reproduced_results/table.md").read_text().splitlines()[2:]
+    assert [row.split(" | ")[1] for row in rows] == ["1", "3"]
+    rows = Path("reproduced_results/methods.md").read_text().splitlines()[2:6]
+    assert [row.split(" | ")[1:3] for row in rows] == [["1", "IPMD"], ["1", "GAIL"], ["3", "IPMD"], ["3", "GAIL"]]
+
+
+def test_cells_of_several_numbers_of_demonstrations_have_names_of_their_own(asked, monkeypatch, capsys):
+    words = ["--envs", "Pendulum-v1", "--demos", 1, 3]
+    assert reproduce(monkeypatch, *words, "--cells") == 0
+    names = [line.split("\t")[0] for line in capsys.readouterr().out.splitlines()[1:]]
+    learners = [f"Pendulum-v1/{name}" for name in ("ipmd", "bc", "demos-3/ipmd", "demos-3/bc")]
+    assert names == ["Pendulum-v1/sac", *learners]
 
 
 def test_an_expert_no_better_than_random_has_no_score(asked, monkeypatch, capsys):
