@@ -25,6 +25,7 @@ import torch
 from benchmark_peers.contestant import Contestant
 from benchmark_peers.end_to_end import BusyProcesses, comparison_table, measure_comparison
 from benchmark_peers.picture import draw
+from benchmark_peers.scaling import pairs, scaling_table
 from benchmark_peers.settings import FULL, QUICK, Effort, Settings
 from benchmark_peers.tables import (
     PRECISIONS,
@@ -76,6 +77,8 @@ def main() -> None:
         print(f"\n{title}\n{', '.join([machine, *peers])}\n{align(TABLES[kind](rows))}", flush=True)
         if kind == "floor":
             print(f"\nThe products of one seed\n{align(products_table(rows))}", flush=True)
+        if kind == "training" and any(pairs(rows)):
+            print(f"\nMore cores, by Amdahl's law\n{align(scaling_table(rows))}", flush=True)
     print(f"\nWritten to {folder}")
 
 
@@ -125,7 +128,11 @@ def parse() -> argparse.Namespace:
     add("--peer-python", action="append", type=find_python, metavar="PATH", help=peers)
     add("--device", default="cpu", help="where contestants train; the other tables are of the CPU")
     add("--env-workers", type=int, default=0, help="processes that step rlopt's environments")
-    add("--workers", type=listed, help="threads that share rlopt's seeds: 1,2,... (default: as in training)")
+    add(
+        "--workers",
+        type=listed,
+        help="threads that share rlopt's seeds (default: as in training); 1,2: also what more would give",
+    )
     add("--busy", type=int, default=0, metavar="N", help="measure training once more, beside N busy processes")
     add("--against", action="append", type=Path, default=[], metavar="FOLDER", help="other checkouts, in comparison")
     add("--threads", type=int, help="cores that each contestant may use (default: all)")

@@ -93,6 +93,35 @@ def test_products_of_an_update_are_all_counted_once(peers):
     assert total == 2 * (forward + weight_gradients + input_gradients)
 
 
+def test_what_more_cores_would_give(peers):
+    from benchmark_peers.scaling import scaling_table
+
+    def row(seeds, workers, rate, width=256):
+        name = f"rlopt S={seeds} workers={workers}"
+        return {
+            **{"contestant": name, "num_seeds": seeds, "batch_size": width, "width": width},
+            **{"frames_per_second": [rate]},
+        }
+
+    rows = [
+        row(5, 1, 100.0),
+        row(5, 2, 160.0),
+        row(10, 1, 50.0),
+        {"contestant": "rlopt S=10 workers=2", "missing": "why"},
+    ]
+    # 10 ms and 6.25 ms: 7.5 ms are shared, 2.5 ms are not; five seeds are five groups
+    assert [tuple(map(str, cells)) for cells in scaling_table(rows)][1:] == [
+        ("rlopt S=5", "1", "100", "1.00", "measured"),
+        ("", "2", "160", "1.60", "measured"),
+        ("", "4", "229", "2.29", "predicted; 25% serial"),
+        ("", "5", "250", "2.50", "predicted; 25% serial"),
+    ]
+    # five small networks are one group: two cores share nothing, and more are of no use
+    assert len(list(scaling_table([row(5, 1, 100.0, 64), row(5, 2, 99.0, 64)]))) == 3
+    # noise: no more than all of it is shared
+    assert list(scaling_table([row(3, 1, 100.0), row(3, 2, 230.0)]))[-1][2] == "300"
+
+
 def test_turns_are_interleaved_and_timed_one_by_one(peers):
     from benchmark_peers.settings import QUICK
     from benchmark_peers.updates import time_in_turn
