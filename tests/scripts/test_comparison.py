@@ -67,7 +67,8 @@ def check_results(results, *, methods, finite):
         unit = "epochs" if name == "bc" else "frames"
         assert set(method) == {
             *("return_per_seed", "return_mean", "normalized_per_seed", "normalized_iqm", "normalized_ci95"),
-            *(unit, "wall_seconds", "success_rate", "success_rate_per_seed", "reward_recovery"),
+            *(unit, f"{unit}_to_0.95", "area_per_seed"),
+            *("wall_seconds", "success_rate", "success_rate_per_seed", "reward_recovery"),
         }
         assert method["success_rate"] is method["success_rate_per_seed"] is None  # Pendulum has no success
         assert len(method["return_per_seed"]) == len(method["normalized_per_seed"]) == 2
