@@ -6,6 +6,7 @@ The scripts are shipped with the package (setup.py), so that a wheel has them wi
 import ast
 import difflib
 import runpy
+import shlex
 import sys
 from pathlib import Path
 
@@ -51,6 +52,14 @@ def called(name: str, before: str = "") -> str:
 def program() -> str | None:
     """This program's name in its usage line; None: that of the script."""
     return None if _typed is None else f"rlopt {_typed}"
+
+
+def started_by() -> str | None:
+    """What was typed to start this process, if it is one of the scripts: `python scripts/02_train_ipmd.py --frames 20000`."""
+    name, *flags = sys.argv
+    if _typed is None and Path(name).name not in COMMANDS.values():
+        return None
+    return shlex.join([*(["rlopt", _typed] if _typed else ["python", name]), *flags])
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from rich.console import Console
 
+from rlopt.commands import started_by
 from rlopt.errors import CannotWrite, UserError
 from rlopt.logs.csv_sink import CsvSink
 from rlopt.logs.files import append_text, check_in_place, check_writable, close_appended, open_to_append
@@ -57,6 +58,8 @@ class RunLog:
         self._csv = CsvSink(self.directory, resume_at)
         content = write_config(self.directory, title, config)
         self._file = open_to_append(self.directory / "rlopt.log")
+        if (command := started_by()) is not None:
+            self._log_line("INFO", f"Command: {command}")
         self._console = Console(stderr=True)
         self._display = ProgressDisplay(self._console, title, total, unit, show_progress, self._progress_line)
         self._watcher = current_watcher()

@@ -1,9 +1,11 @@
 """The log of a run: messages, failures, and its sinks."""
 
 import re
+import sys
 
 import pytest
 
+from rlopt import commands
 from rlopt.errors import UserError
 
 from .shared import open_log, read_rows
@@ -18,6 +20,23 @@ def test_log_lines_are_stamped_and_on_the_console(tmp_path, capsys):
     assert re.fullmatch(rf"{stamp} INFO    collecting \[bold\] 50 episodes", lines[0])
     assert re.fullmatch(rf"{stamp} WARNING no CUDA device: using the CPU", lines[1])
     assert capsys.readouterr().err == "collecting [bold] 50 episodes\nwarning: no CUDA device: using the CPU\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "argv", "expected"),
+    [
+        (None, ["scripts/02_train_ipmd.py", "--env", "a b"], "Command: python scripts/02_train_ipmd.py --env 'a b'"),
+        ("ipmd", ["/usr/bin/rlopt", "--frames", "5"], "Command: rlopt ipmd --frames 5"),
+        (None, ["/usr/lib/ipykernel_launcher.py", "-f", "x.json"], None),
+    ],
+)
+def test_the_log_begins_with_the_command_of_a_script(tmp_path, monkeypatch, typed, argv, expected):
+    monkeypatch.setattr(sys, "argv", argv)
+    monkeypatch.setattr(commands, "_typed", typed)
+    with open_log(tmp_path) as log:
+        log.info("begins")
+    lines = [line.partition("INFO ")[2].strip() for line in (tmp_path / "rlopt.log").read_text().splitlines()]
+    assert lines[: 2 if expected else 1] == ([expected] if expected else []) + ["begins"]
 
 
 def test_an_exception_is_logged_and_not_swallowed(tmp_path):
