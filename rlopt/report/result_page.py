@@ -128,6 +128,10 @@ def _run(results: Mapping[str, Any], stages: Mapping[str, Mapping[str, Any]], ti
         ("Device", results["device"]),
         ("Seeds", ", ".join(map(str, results["seeds"]))),
         ("Training time", format_seconds(sum(stage["wall_seconds"] for stage in stages.values()))),
-        *((f"Folder of {titles[name]}", stage["directory"]) for name, stage in stages.items() if "directory" in stage),
+        *(
+            (f"Folder of {titles[name]}", ", ".join(stage.get("directories", [stage["directory"]])))
+            for name, stage in stages.items()
+            if "directory" in stage
+        ),
     ]
     return Table("Where it was made, and how long the trainings took together.", rows)

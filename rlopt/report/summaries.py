@@ -10,7 +10,7 @@ import numpy as np
 def merged_summaries(summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """One summary (`StageResult.summary`) of several, whose seeds follow each other; of one, itself.
 
-    Times are summed. The run folder and the demonstrations are those of the first.
+    Times are summed. The demonstrations are those of the first; `directories` are the run folders of all.
     """
     if len(summaries) == 1:
         return dict(summaries[0])
@@ -30,6 +30,7 @@ def merged_summaries(summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         **first,
         "returns": [row for summary in summaries for row in summary["returns"]],
         "successes": [row for summary in summaries for row in summary["successes"]] if known else None,
+        "directories": [summary["directory"] for summary in summaries],
         "history": history,
         "wall_seconds": sum(summary["wall_seconds"] for summary in summaries),
         "reward_recovery": _merged_recovery([summary["reward_recovery"] for summary in summaries]),

@@ -166,6 +166,7 @@ def test_summaries_of_some_seeds_each_are_put_side_by_side():
     assert merged["history"]["returns"] == [[1.0, 3.0], [2.0, 4.0]]
     assert merged["history"]["losses"] == {"critic_loss": [[0.1, 0.2], [0.1, 0.2]]}
     assert merged["history"]["success_rates"] == []
+    assert merged["directories"] == ["run0.5", "runNone"]
     assert merged["wall_seconds"] == merged["history"]["wall_seconds"] == 4.0
     assert merged["reward_recovery"] == {"pearson": None, "pearson_per_seed": [0.5, None]}
     assert merged_summaries([one, summary([3.0, 4.0], 1.0, 0.2)])["reward_recovery"]["pearson"] == 0.75

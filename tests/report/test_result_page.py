@@ -104,6 +104,9 @@ def test_versions_and_where_it_was_made(shown):
     assert rows["Arguments"] == "g=9.5"
     assert rows["Time limit"] == "70 steps"
     assert rows["Folder of BC"] == "logs/bc/here"
+    stages["bc"]["directories"] = ["logs/bc/here", "logs/bc/there"]
+    rows = {row[0]: row[1] for row in shown(stages)[1].rows["Run"]}
+    assert rows["Folder of BC"] == "logs/bc/here, logs/bc/there"
     assert rows["Training time"] == "1:01"
     assert {name: rows[name] for name in found["versions"]} == found["versions"]
 
