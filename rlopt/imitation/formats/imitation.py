@@ -7,8 +7,10 @@ tell them apart (`TimeLimit.truncated`), and where those were left out, the leng
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -65,6 +67,12 @@ def _rows(source: Any) -> Iterable[dict[str, Any]]:
 
 
 def _time_limit(info: Any) -> bool | None:
-    """What an info says of the time limit; `imitation` stores infos as text, of which only JSON's own values are read."""
-    info = json.loads(info) if isinstance(info, str) else info
-    return bool(info["TimeLimit.truncated"]) if "TimeLimit.truncated" in info else None
+    """What an info says of the time limit; `imitation` stores infos as text, of which only JSON's own values are read.
+
+    A numpy bool is there in jsonpickle's words, its byte last; one that only refers to another value says nothing.
+    """
+    flag = (json.loads(info) if isinstance(info, str) else info).get("TimeLimit.truncated")
+    if isinstance(flag, Mapping):
+        data = re.findall(r'"py/b64": "(.*?)"', json.dumps(flag))
+        return any(base64.b64decode(data[-1])) if data else None
+    return None if flag is None else bool(flag)

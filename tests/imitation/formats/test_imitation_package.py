@@ -55,6 +55,29 @@ def test_trajectories_in_memory():
     assert read("imitation", [trajectory(infos=infos)]).truncated.tolist() == [False, False, True]
 
 
+def pickled(flag):
+    """A numpy bool as jsonpickle writes it."""
+    kind = {"py/reduce": [{"py/type": "numpy.dtype"}, {"py/tuple": ["b1", False, True]}]}
+    value = {"py/tuple": [kind, {"py/b64": "AQ==" if flag else "AA=="}]}
+    return {"py/reduce": [{"py/function": "numpy._core.multiarray.scalar"}, value]}
+
+
+@pytest.mark.parametrize(
+    ("flag", "truncated"), [(np.False_, False), (np.True_, True), (pickled(False), False), (pickled(True), True)]
+)
+def test_an_environment_whose_flags_are_numpy_bools(flag, truncated):
+    info = {"TimeLimit.truncated": flag}
+    info = json.dumps(info) if isinstance(flag, dict) else info
+    data = read("imitation", [trajectory(infos=[{}, {}, info])])
+    assert (data.terminated[-1], data.truncated[-1]) == (not truncated, truncated)
+
+
+def test_a_flag_that_refers_to_another_value_leaves_it_to_the_length():
+    info = json.dumps({"is_success": pickled(False), "TimeLimit.truncated": {"py/id": 1}})
+    data = read("imitation", [trajectory(infos=["{}"] * 2 + [info]), trajectory(5, infos=["{}"] * 4 + [info])])
+    assert data.truncated.nonzero().tolist() == [[7]]
+
+
 def test_refusals(monkeypatch, tmp_path):
     with pytest.raises(UserError, match="dicts of observations"):
         read("imitation", [replace(trajectory(), obs={"a": np.zeros(4)})])
