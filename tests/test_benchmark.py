@@ -31,6 +31,24 @@ def benchmark(*arguments):
     return subprocess.run(command, capture_output=True, text=True)
 
 
+def test_a_quick_run_of_one_contestant_prints_and_writes_what_it_measured(tmp_path, broken_python):
+    arguments = ("--quick", "--contestants", "rlopt,sbx", "--envs", "Pendulum-v1", "--sizes", "small", "--num-seeds", 2)
+    done = benchmark(*arguments, "--tables", "training,floor", "--peer-python", broken_python, "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "throughput.json").read_text())
+    assert (tmp_path / "throughput.png").read_bytes().startswith(PNG)
+    own, *_, missing = results["training"]
+    assert own["contestant"] == "rlopt S=2"
+    assert len(own["frames_per_second"]) == 2  # rounds
+    assert min(own["frames_per_second"]) > 0
+    assert missing["missing"] == "ModuleNotFoundError: no such library"
+    assert [row["num_seeds"] for row in results["floor"]] == [1, 5]
+    assert results["floor"][0]["gflop"] == pytest.approx(0.577, abs=5e-4)
+    assert "missing: ModuleNotFoundError: no such library" in done.stdout
+    assert done.stdout.count(results["machine"]) == 2  # at the head of every table
+
+
+@pytest.mark.slow
 def test_quick_run_prints_tables_and_writes_json_and_picture(tmp_path, broken_python):
     arguments = ("--quick", "--threads", 1, "--contestants", "rlopt,sbx", "--envs", "Pendulum-v1", "--sizes", "small")
     arguments += ("--tables", "training,floor,sweep,collection,comparison", "--busy", 1)
