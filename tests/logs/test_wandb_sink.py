@@ -235,6 +235,7 @@ def test_real_wandb_without_a_network_goes_offline(tmp_path, capfd, monkeypatch)
         log.metrics({"frames": 10})
     (line,) = capfd.readouterr().err.splitlines()
     assert re.fullmatch(r"W&B: offline \(cannot log to nobody: .+\); upload later with `wandb sync .+`", line)
+    sys.modules["wandb"].teardown()  # else this address and this key are those of the next test's run
 
 
 def test_a_run_id_can_be_given(tmp_path, fake):
