@@ -1,5 +1,6 @@
-"""What the core tests share: one thread, random transitions, and an environment whose every number is known."""
+"""What the tests share: cores, one thread each, random transitions, and an environment whose every number is known."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,26 @@ import torch
 from rlopt.transition import Transition
 
 torch.set_num_threads(1)
+
+
+MOST_PROCESSES = 4
+"""Each takes about a gigabyte."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Folders of tests are shared out among the cores, file by file; `-n 0`, a file, `--pdb` or slow tests are not."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    option = config.option
+    if (
+        getattr(option, "numprocesses", 0) is None  # pytest-xdist is there, and nothing was asked of it
+        and not hasattr(config, "workerinput")
+        and not option.usepdb
+        and option.markexpr == "not slow"
+        and any(os.path.isdir(argument) for argument in config.args)
+        and cores > 1
+    ):
+        option.numprocesses, option.dist = min(cores, MOST_PROCESSES), "loadfile"
 
 
 @pytest.fixture(autouse=True)

@@ -31,6 +31,47 @@ def benchmark(*arguments):
     return subprocess.run(command, capture_output=True, text=True)
 
 
+def test_a_quick_run_of_one_contestant_prints_and_writes_what_it_measured(tmp_path, broken_python):
+    arguments = ("--quick", "--contestants", "rlopt,sbx", "--envs", "Pendulum-v1", "--sizes", "small", "--num-seeds", 2)
+    done = benchmark(
+        *arguments, "--tables", "training,floor,collection", "--peer-python", broken_python, "--out", tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "throughput.json").read_text())
+    assert (tmp_path / "throughput.png").read_bytes().startswith(PNG)
+    own, *_, missing = results["training"]
+    assert own["contestant"] == "rlopt S=2"
+    assert len(own["frames_per_second"]) == 2  # rounds
+    assert min(own["frames_per_second"]) > 0
+    assert missing["missing"] == "ModuleNotFoundError: no such library"
+    assert [row["num_seeds"] for row in results["floor"]] == [1, 5]
+    assert results["floor"][0]["gflop"] == pytest.approx(0.577, abs=5e-4)
+    assert [(row["copies"], min(row["frames_per_second"]) > 0) for row in results["collection"]] == [
+        *((0, True), (1, True), (5, True))
+    ]
+    assert "missing: ModuleNotFoundError: no such library" in done.stdout
+    assert done.stdout.count(results["machine"]) == 3  # at the head of every table
+
+
+def test_builds_are_timed_in_turn_from_an_empty_cache(tmp_path, peers):
+    from benchmark_peers.end_to_end import comparison_table, measure_comparison
+
+    builds = [tmp_path / name for name in ("old", "new")]
+    for build in builds:
+        (build / "scripts").mkdir(parents=True)
+        (build / "scripts" / "04_compare_methods.py").write_text(
+            "import os, sys\nassert not os.path.exists(os.environ['TORCHINDUCTOR_CACHE_DIR'])\n"
+            f"assert os.environ['PYTHONPATH'] == {str(build)!r} and '--bc-epochs' in sys.argv\n"
+            f"open({str(tmp_path / 'calls')!r}, 'a').write({build.name!r} + ' ')\n"
+        )
+    rows = measure_comparison(builds, 2, quick=True)
+    assert (tmp_path / "calls").read_text() == "old new old new "
+    assert [(row["build"], len(row["seconds"])) for row in rows] == [(str(build), 2) for build in builds]
+    table = list(comparison_table([{"build": "a", "seconds": [4.0]}, {"build": "b", "seconds": [2.0]}]))
+    assert table[1:] == [("a", 1, "4", "0.50"), ("b", 1, "2", "1.00")]
+
+
+@pytest.mark.slow
 def test_quick_run_prints_tables_and_writes_json_and_picture(tmp_path, broken_python):
     arguments = ("--quick", "--threads", 1, "--contestants", "rlopt,sbx", "--envs", "Pendulum-v1", "--sizes", "small")
     arguments += ("--tables", "training,floor,sweep,collection,comparison", "--busy", 1)

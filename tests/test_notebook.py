@@ -3,6 +3,7 @@
 import ast
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pytest
 
 nbformat = pytest.importorskip("nbformat")
@@ -53,6 +54,24 @@ def test_the_budgets_are_those_of_the_notebook():
     assert [line.targets[0].id for line in ast.parse(cells["parameters"].source).body] == list(TINY)
 
 
+def test_its_cells_run(tmp_path, monkeypatch, capsys):
+    """Here, without Jupyter."""
+    cells, _ = read()
+    cells["parameters"].source = "\n".join(f"{name} = {value}" for name, value in TINY.items())
+    monkeypatch.chdir(tmp_path)
+    plt.switch_backend("agg")
+    names = {}
+    for name, cell in cells.items():
+        if cell.cell_type == "code":
+            exec(compile(cell.source.replace("%matplotlib inline", ""), name, "exec"), names)
+    plt.close("all")
+    shown = capsys.readouterr().out
+    assert "20, 4,000 transitions, 200 to 200 steps each" in shown
+    assert "\nCorrelation with the true reward on new episodes of the policy: " in shown
+    assert {path.name for path in (tmp_path / "logs" / "notebook").iterdir()} == {"ipmd", "bc"}
+
+
+@pytest.mark.slow
 def test_it_runs_and_shows_curves_and_both_rewards(executed):
     folder, cells = executed
     assert "20, 4,000 transitions, 200 to 200 steps each" in texts(cells["recording"])[0]
@@ -63,6 +82,7 @@ def test_it_runs_and_shows_curves_and_both_rewards(executed):
     assert {path.name for path in (folder / "logs" / "notebook").iterdir()} == {"ipmd", "bc"}
 
 
+@pytest.mark.slow
 def test_progress_is_one_line_that_changes(executed):
     """At the end of a cell it says how it ended; the log has what it said meanwhile."""
     _, cells = executed

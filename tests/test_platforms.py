@@ -33,16 +33,21 @@ WINDOWS = {
     " pthread_sigmask pthread_kill sigwait siginterrupt SIG_BLOCK SIG_SETMASK SIG_UNBLOCK pause",
 }
 MODULES = "fcntl resource pwd grp termios tty pty posix syslog".split()
-system = sys.argv[1]
-for module, names in {"Darwin": MACOS, "Windows": WINDOWS}[system].items():
-    for name in names.split():
-        if hasattr(module, name):
-            delattr(module, name)
-for name in [name for name in sys.modules if name == "rlopt" or name.startswith("rlopt.")]:
-    del sys.modules[name]  # to be imported as there
-if system == "Windows":
-    for name in MODULES:
-        sys.modules[name] = None
+
+
+def become(system):  # from here on as there; rlopt is to be imported anew
+    for module, names in {"Darwin": MACOS, "Windows": WINDOWS}[system].items():
+        for name in names.split():
+            if hasattr(module, name):
+                delattr(module, name)
+    for name in [name for name in sys.modules if name == "rlopt" or name.startswith("rlopt.")]:
+        del sys.modules[name]
+    if system == "Windows":
+        for name in MODULES:
+            sys.modules[name] = None
+
+
+become(sys.argv[1])
 """
 IMPORTS = """
 import rlopt
@@ -82,10 +87,15 @@ def run_there(system, action, folder):
     return done.stdout.split()[-1]
 
 
-def test_every_module_can_be_imported_on_macos(tmp_path):
-    assert run_there("Darwin", IMPORTS, tmp_path) == "imported"
+def test_every_module_can_be_imported_on_macos_and_windows(tmp_path):
+    """One after the other: Windows lacks all that macOS lacks."""
+    both = (
+        IMPORTS + "become('Windows')\n" + IMPORTS + "assert sys.modules['fcntl'] is None and not hasattr(os, 'fork')\n"
+    )
+    assert run_there("Darwin", both + "print('both')", tmp_path) == "both"
 
 
+@pytest.mark.slow
 def test_every_module_can_be_imported_and_every_step_trains_on_windows(tmp_path):
     """With environments in processes, too, which start by spawn: `fork` is not there."""
     data = "expert_data/Pendulum-v1/expert_buffer.pt"

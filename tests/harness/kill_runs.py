@@ -195,8 +195,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kinds", nargs="+", default=DEFAULT, choices=list(COMMANDS))
     parser.add_argument("--trials", type=int, default=2, help="undisturbed runs of each kind (default: 2)")
+    parser.add_argument("--frames", type=int, help="of every training (default: 2000, in steps after another 1500)")
     parser.add_argument("--keep", action="store_true", help="keep the folders of runs that differ")
     args = parser.parse_args()
+    if args.frames:
+        for kind, words in COMMANDS.items():
+            COMMANDS[kind] = [str(args.frames) if word in ("1500", "2000") else word for word in words]
     os.environ |= {"OMP_NUM_THREADS": "1", "WANDB_MODE": "disabled"}
     sys.path.insert(0, str(ROOT))
     import torch

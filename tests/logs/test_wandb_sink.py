@@ -207,17 +207,24 @@ def test_resume_goes_on_with_the_same_wandb_run(tmp_path, fake, known):
     assert wandb.rows[2:] == [*resent, (30, {"frames": 30.0, "loss": 0.125})]
 
 
-def test_real_wandb_offline_writes_a_run_folder(tmp_path, capfd):
-    with open_log(tmp_path, wandb=WandbOptions("RLOpt-BC", group="g")) as log:
+def test_real_wandb_offline_writes_a_run_folder_and_keeps_a_model(tmp_path, capfd, monkeypatch):
+    monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "data"))
+    (tmp_path / "m.pt").write_bytes(b"0" * 100_000)
+    with open_log(tmp_path / "run", wandb=WandbOptions("RLOpt-BC", group="g")) as log:
         log.metrics({"frames": 10, "return_seed42": -1.0})
+        log.keep("sac-Pendulum-v1", "model", [tmp_path / "m.pt"])
     output = capfd.readouterr()
     assert output.out == ""
     (line,) = output.err.splitlines()
     folder = Path(re.search(r"offline \(not logged in\); .*`wandb sync (.+)`", line)[1])
-    assert folder.parent == tmp_path / "wandb"
-    run_id = (tmp_path / "wandb_run_id.txt").read_text().strip()
+    assert folder.parent == tmp_path / "run" / "wandb"
+    run_id = (tmp_path / "run" / "wandb_run_id.txt").read_text().strip()
     sys.modules["wandb"].teardown()  # wandb's service writes behind our back, and waits for it when the process ends
-    assert b"return/seed42" in (folder / f"run-{run_id}.wandb").read_bytes()
+    record = (folder / f"run-{run_id}.wandb").read_bytes()
+    assert b"return/seed42" in record
+    assert b"sac-Pendulum-v1" in record
+    assert str(tmp_path / "m.pt").encode() in record
+    assert sum(file.stat().st_size for file in (tmp_path / "data").rglob("*") if file.is_file()) < 20_000  # no copy
 
 
 def test_real_wandb_without_a_network_goes_offline(tmp_path, capfd, monkeypatch):
@@ -228,6 +235,7 @@ def test_real_wandb_without_a_network_goes_offline(tmp_path, capfd, monkeypatch)
         log.metrics({"frames": 10})
     (line,) = capfd.readouterr().err.splitlines()
     assert re.fullmatch(r"W&B: offline \(cannot log to nobody: .+\); upload later with `wandb sync .+`", line)
+    sys.modules["wandb"].teardown()  # else this address and this key are those of the next test's run
 
 
 def test_a_run_id_can_be_given(tmp_path, fake):
@@ -275,15 +283,3 @@ def test_files_that_cannot_be_sent_are_one_warning(tmp_path, fake, capsys):
         log.keep("ipmd", "model", [tmp_path / "m.pt"])
     assert wandb.artifacts == []
     assert capsys.readouterr().err.count(f"stopped logging (service gone); the model is in {tmp_path}.") == 1
-
-
-def test_real_wandb_offline_keeps_a_model(tmp_path, monkeypatch):
-    monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "data"))
-    (tmp_path / "m.pt").write_bytes(b"0" * 100_000)
-    with open_log(tmp_path / "run", wandb=WandbOptions("RLOpt-BC")) as log:
-        log.keep("sac-Pendulum-v1", "model", [tmp_path / "m.pt"])
-    sys.modules["wandb"].teardown()
-    (record,) = (tmp_path / "run").glob("wandb/offline-run-*/run-*.wandb")
-    assert b"sac-Pendulum-v1" in record.read_bytes()
-    assert str(tmp_path / "m.pt").encode() in record.read_bytes()
-    assert sum(file.stat().st_size for file in (tmp_path / "data").rglob("*") if file.is_file()) < 20_000  # no copy

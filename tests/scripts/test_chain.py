@@ -28,7 +28,7 @@ from .shared import (
     environment,
     files,
     only,
-    run,
+    run_here,
 )
 
 
@@ -155,7 +155,7 @@ def test_metrics_have_a_row_per_evaluation_and_a_column_per_seed(chain, kind, fi
     assert next(iter(rows[0])) == "frames"
     assert [row["frames"] for row in rows] == sorted({row["frames"] for row in rows})
     assert rows[-1]["frames"] == FRAMES
-    assert len(rows) == 15  # twenty evaluations, but for those before the first update
+    assert len(rows) == 3  # four evaluations, but for the one before the first update
     for row in rows:
         assert all(math.isfinite(value) for value in row.values())
         per_seed = [row[f"return_seed{first_seed + i}"] for i in range(2)]
@@ -184,23 +184,54 @@ def test_only_documented_folders_appear(chain):
     assert {path.name for path in (root / "scripts").iterdir()} == {COLLECT, IPMD, BC, "logs"}
 
 
+# ------------------------------------------------------------------------------------- flags that change the algorithm
+
+
+def test_01_with_a_reward_learns_from_it_and_records_nothing(chain, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = only((chain[0] / "logs" / "ipmd").rglob("ipmd_model.pt"))
+    flags = [*SMALL, "--frames", 640, "--hidden-size", 12, "--recent-ratio", 0.25, "--no-wandb", "--device", "cpu"]
+    assert run_here(monkeypatch, COLLECT, "--reward", model, *flags) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"logs"}
+    teacher, _ = load_agent(model)
+    student, _ = load_agent(only((tmp_path / "logs" / "frozen_reward" / "Pendulum-v1").rglob("frozen_reward_model.pt")))
+    data = load_demonstrations(chain[0] / EXPERT)
+    batch = [value.expand(2, -1, -1) for value in (data.observation, data.action, data.next_observation)]
+    assert torch.equal(student.reward(*batch), teacher.reward(*batch))
+    assert student.config.hidden_sizes == (12, 12)  # the learner's networks; the reward's are the teacher's
+    assert student.config.recent_ratio == 0.25
+    assert not torch.equal(student.policy(batch[0]), teacher.policy(batch[0]))
+
+
+def test_02_with_every_switch_ends_and_says_so_in_its_config(chain, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    switches = ["--reward-inputs", "ss", "--inverse-eta", 0.5, "--average-reward", "--subsample", 20, "--noise", 0.1]
+    switches += ["--skip-demos", 1]
+    settings = ["--frames", 640, "--hidden-size", 16, "--learning-rate", 0.01, "--matmul-precision", "bfloat16"]
+    flags = [*SMALL, *switches, *settings, "--no-cuda-graph", "--no-wandb", "--no-progress", "--device", "cpu"]
+    assert run_here(monkeypatch, IPMD, chain[0] / EXPERT, *flags) == 0
+    directory = only((tmp_path / "logs" / "ipmd" / "Pendulum-v1").iterdir())
+    config = json.loads((directory / "config.json").read_text())["config"]
+    expected = {"reward_inputs": "ss", "inverse_eta": 0.5, "average_reward": True, "hidden_sizes": [16, 16]}
+    expected |= {"learning_rate": 0.01, "matmul_precision": "bfloat16", "batch_size": 32}
+    assert {name: config["agent"][name] for name in expected} == expected
+    assert (config["subsample"], config["noise"], config["training"]["cuda_graph"]) == (20, 0.1, False)
+    assert (config["demonstrations"], config["skip_demos"]) == (2, 1)
+
+
 # ------------------------------------------------------------------------------------------------ Ctrl-C, and go on
 
 
-def has_rows(folder):
-    return any(len(path.read_text().splitlines()) > 2 for path in folder.rglob("metrics.csv"))
+def number_of_rows(folder):
+    return max((len(path.read_text().splitlines()) - 1 for path in folder.rglob("metrics.csv")), default=0)
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_02_interrupted_keeps_a_checkpoint_and_resumes(stop, chain, tmp_path):
-    """The signal is a real one, sent while the process trains: Ctrl-C, or that of `kill` and schedulers."""
-    total = 3200
-    flags = [*SMALL, "--updates-per-frame", "0.2", "--frames", str(total), "--device", "cpu", "--no-wandb"]
-    command = [sys.executable, str(SCRIPTS / IPMD), str(chain[0] / EXPERT), *flags]
-    with open(tmp_path / "stderr.txt", "w") as stderr:
+def stopped_by(stop, command, folder, rows):
+    """A process gets the signal as soon as metrics.csv has more than so many rows; returns what it shows."""
+    with open(folder / "stderr.txt", "w") as stderr:
         process = subprocess.Popen(
             command,
-            cwd=tmp_path,
+            cwd=folder,
             env=environment(),
             stderr=stderr,
             stdout=subprocess.DEVNULL,
@@ -210,22 +241,35 @@ def test_02_interrupted_keeps_a_checkpoint_and_resumes(stop, chain, tmp_path):
             ),
         )
         until = time.monotonic() + 120
-        while process.poll() is None and time.monotonic() < until and not has_rows(tmp_path):
+        while process.poll() is None and time.monotonic() < until and number_of_rows(folder) <= rows:
             time.sleep(0.02)
         process.send_signal(stop)
         assert process.wait(60) == 130
-    shown = (tmp_path / "stderr.txt").read_text()
-    directory = only((tmp_path / "logs" / "ipmd" / "Pendulum-v1").iterdir())
-    assert "Traceback" not in shown
-    assert f"--resume {directory.relative_to(tmp_path)}" in shown
-    assert shown.endswith("interrupted.\n")
-    saved = torch.load(directory / "checkpoint.pt", weights_only=True)["frames"]
-    before = metrics(directory)
-    assert len(before) >= 2
-    assert before[-1]["frames"] <= saved < total
+    return (folder / "stderr.txt").read_text()
 
-    finished = run(SCRIPTS / IPMD, chain[0] / EXPERT, *flags, "--resume", directory, cwd=tmp_path)
-    assert finished.returncode == 0, finished.stderr
+
+def test_02_interrupted_keeps_a_checkpoint_and_resumes(chain, tmp_path, monkeypatch):
+    """The signals are real ones, sent while the process trains: that of `kill` and schedulers, then Ctrl-C."""
+    total = 3200
+    flags = [*SMALL, "--updates-per-frame", "0.2", "--eval-points", "20", "--frames", str(total)]
+    flags += ["--device", "cpu", "--no-wandb"]
+    words, before, saved = [str(chain[0] / EXPERT), *flags], [], 0
+    for stop in (signal.SIGTERM, signal.SIGINT):
+        command = [sys.executable, str(SCRIPTS / IPMD), *words]
+        shown = stopped_by(stop, command, tmp_path, max(1, len(before)))
+        directory = only((tmp_path / "logs" / "ipmd" / "Pendulum-v1").iterdir())
+        assert "Traceback" not in shown
+        assert f"--resume {directory.relative_to(tmp_path)} to the command" in shown
+        assert shown.endswith("interrupted.\n")
+        rows = metrics(directory)
+        assert len(rows) > max(1, len(before))
+        assert rows[: len(before)] == before
+        assert saved < (saved := torch.load(directory / "checkpoint.pt", weights_only=True)["frames"]) < total
+        assert rows[-1]["frames"] <= saved
+        words, before = [*words, "--resume", str(directory.relative_to(tmp_path))] if not before else words, rows
+
+    monkeypatch.chdir(tmp_path)
+    assert run_here(monkeypatch, IPMD, *words, "--no-progress") == 0
     assert only((tmp_path / "logs" / "ipmd" / "Pendulum-v1").iterdir()) == directory
     assert files(directory) == {"ipmd_model.pt", "rlopt.log", "metrics.csv", "metrics.crc32", "config.json"}
     rows = metrics(directory)

@@ -284,11 +284,11 @@ def test_04_makes_a_stage_anew_whose_preset_has_changed(again, monkeypatch):
         run_here(monkeypatch, COMPARE, *COMPARISON, "--no-wandb", "--device", "cpu", "--resume")
 
 
-def test_04_takes_expert_data_and_trains_no_expert(chain, tmp_path, monkeypatch):
+def test_04_takes_expert_data_and_trains_no_expert(comparison, tmp_path, monkeypatch):
     """With returns of a good expert in the file, so that scores are numbers."""
     forbid(monkeypatch, "sac")
     monkeypatch.chdir(tmp_path)
-    data = dataclasses.replace(load_demonstrations(chain[0] / EXPERT), expert_return=-150.0, random_return=-1250.0)
+    data = dataclasses.replace(load_demonstrations(comparison[0] / EXPERT), expert_return=-150.0, random_return=-1250.0)
     path = save_demonstrations(data, tmp_path / "mine")
     flags = [*SMALL, "--ipmd-frames", 640, "--bc-epochs", 2, "--no-wandb", "--device", "cpu"]
     flags += ["--demos", 2, "--skip-demos", 1]

@@ -104,7 +104,7 @@ def test_what_is_given_again_must_agree(call, workplace, stop, monkeypatch):
     # the same file by another path, another number of processes, more frames, a smaller step
     (workplace / "copy").mkdir()
     (workplace / "copy" / "data.pt").write_bytes((workplace / DATA).read_bytes())
-    free = ("--frames", 960, "--learning-rate", 1e-4, "--env-workers", 2, "--eval-episodes", 3)
+    free = ("--frames", 960, "--learning-rate", 1e-4, "--env-workers", 1, "--eval-episodes", 3)
     code, _, err = call(IPMD, (workplace / "copy" / "data.pt").resolve(), "--resume", folder, *free, *QUIET)
     assert code == 0, err
     assert settings(folder)["training"]["frames"] == 960

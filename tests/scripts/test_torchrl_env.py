@@ -34,7 +34,8 @@ def test_all_steps_take_it(workplace, call):
 
     code, _, err = call(
         COMPARE,
-        *(*ENV, *SMALL, *FEW, *QUIET, "--expert-frames", 640, "--ipmd-frames", 640, "--bc-epochs", 1, "--demos", 2),
+        *(*ENV, *SMALL, *FEW, *QUIET, "--expert-data", demonstrations, "--ipmd-frames", 640, "--bc-epochs", 1),
+        *("--demos", 2),
     )
     assert code == 0, err
     assert (workplace / "comparison_results" / "pendulum" / "comparison.png").exists()

@@ -1,9 +1,11 @@
 """Methods that rlopt does not know: one file and one line each, and every part of the library takes them."""
 
 import json
+from functools import partial
 
 import pytest
 import torch
+from torch._dynamo.testing import CompileCounterWithBackend
 
 from rlopt.agents import METHODS, Method, get_method, method_of, register
 from rlopt.agents.saving import load_agent
@@ -72,7 +74,11 @@ def test_seeds_train_stacked_and_are_those_of_separate_runs(demonstrations):
     torch.testing.assert_close(agent.predictor.standardizer.mean, mean)
 
 
-def test_compiled_updates_do_what_plain_ones_do(demonstrations, assert_same_state, caplog):
+def test_compiled_updates_do_what_plain_ones_do(demonstrations, assert_same_state, caplog, monkeypatch):
+    backend = CompileCounterWithBackend("aot_eager")  # needs no C++ compiler
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))
+    monkeypatch.setattr("rlopt.training.update_runner._CPU_OPTIONS", None)
+
     def trained(compiled):
         agent = red.RED(red.REDConfig(**SMALL), 3, 1, num_seeds=2, seed=1)
         training = TrainingConfig(frames=240, num_seeds=2, compile=compiled, **LOOP)
@@ -81,6 +87,7 @@ def test_compiled_updates_do_what_plain_ones_do(demonstrations, assert_same_stat
 
     assert_same_state(trained(True), trained(False), rtol=1e-2, atol=1e-3)
     assert not [record for record in caplog.records if record.name == "rlopt"]  # compiled code was not given up
+    assert backend.frame_count == 1
 
 
 def test_stages_know_it(path, options, tmp_path):

@@ -90,12 +90,14 @@ class Run:
 
 @pytest.mark.parametrize("kind", ["sac", "ipmd"])
 @pytest.mark.parametrize(
-    "changes", [{}, {"buffer_size": 40}, {"limit": 5}], ids=["whole buffer", "ring", "every episode ends with a batch"]
+    ("changes", "stops"),
+    [({}, (1, 2, 4, 7, 11)), ({"buffer_size": 40}, (7, 11)), ({"limit": 5}, (2, 7))],
+    ids=["whole buffer", "ring", "every episode ends with a batch"],
 )
-def test_a_stopped_run_ends_as_if_it_had_not_been(tmp_path, monkeypatch, assert_same_state, kind, changes):
+def test_a_stopped_run_ends_as_if_it_had_not_been(tmp_path, monkeypatch, assert_same_state, kind, changes, stops):
     """Wherever it was stopped: in the warm-up, between two updates that are due, in an evaluation, at the end."""
     undisturbed = Run(tmp_path / "whole", kind, **changes).start()
-    for stop_at in (1, 2, 4, 7, 11):
+    for stop_at in stops:
         run = Run(tmp_path / str(stop_at), kind, **changes)
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             run.start(patch, stop_at=stop_at)
@@ -123,11 +125,14 @@ def test_a_killed_run_ends_as_if_it_had_not_been(tmp_path, monkeypatch, assert_s
     assert not (tmp_path / "killed" / "replay" / "000000000065.pt").exists()
 
 
-def test_processes_that_step_change_nothing(tmp_path, monkeypatch, assert_same_state):
+@pytest.mark.parametrize("before", [0, pytest.param(2, marks=pytest.mark.slow)])
+def test_processes_that_step_change_nothing(tmp_path, monkeypatch, assert_same_state, before):
+    """From the beginning, or from where the run goes on."""
     undisturbed = Run(tmp_path / "whole").start()
-    run = Run(tmp_path / "stopped", env_workers=2)
+    run = Run(tmp_path / "stopped", env_workers=before)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         run.start(patch, stop_at=5)
+    run = Run(tmp_path / "stopped", env_workers=2)
     assert_same_state(run.start(resume=True), undisturbed)
 
 

@@ -155,7 +155,9 @@ def test_workers_are_as_many_as_cores_or_as_the_user_says(monkeypatch):
     assert available_workers() == 4
 
 
-@pytest.mark.parametrize("kind", ["sac", "ipmd", "gail", "iqlearn", "sqil"])
+@pytest.mark.parametrize(
+    "kind", ["sac", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("ipmd", "gail", "iqlearn", "sqil"))]
+)
 def test_one_compilation_serves_groups_of_any_size(kind, monkeypatch):
     backend = CompileCounterWithBackend("aot_eager")  # needs no C++ compiler
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))

@@ -134,7 +134,10 @@ def warnings(caplog):
     return [record.message for record in caplog.records if record.name == "rlopt"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+# "sac" is one piece in test_seed_groups.py; "ipmd" and "frozen" do what "walking" does, and less
+@pytest.mark.parametrize(
+    "kind", ["walking", *PEERS, *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("sac", "ipmd", "frozen"))]
+)
 def test_an_update_is_one_piece_of_code_to_the_compiler(kind, monkeypatch, caplog):
     # every break in it would cost a tenth of a small update; this backend needs no C++ compiler
     backend = CompileCounterWithBackend("aot_eager")
@@ -153,7 +156,7 @@ def test_an_update_is_one_piece_of_code_to_the_compiler(kind, monkeypatch, caplo
 
 
 @pytest.mark.skipif(shutil.which("c++") is None, reason="needs a C++ compiler")
-@pytest.mark.parametrize("kind", ["ipmd", *(pytest.param(kind, marks=pytest.mark.slow) for kind in PEERS)])
+@pytest.mark.parametrize("kind", ["sac", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("ipmd", *PEERS))])
 def test_compiled_and_plain_training_agree(kind, caplog):
     plain, compiled = make_agent(kind), make_agent(kind)
     before = deepcopy(plain.state_dict())
