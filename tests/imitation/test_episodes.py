@@ -12,43 +12,9 @@ from rlopt.errors import UserError
 from rlopt.imitation import ExpertReplayBuffer, from_episodes, load_demonstrations
 from rlopt.imitation.readers import environment_of, prepare_demonstrations
 
+from .push import Lopsided, Push
+
 LIMIT = 4
-
-
-class Push(gym.Env):
-    """Two observations, one action in [0, 3]; the reward is -1."""
-
-    observation_space = gym.spaces.Box(-np.inf, np.inf, (2,), np.float32)
-    low, high = 0.0, 3.0
-
-    def __init__(self, goal=0.0):
-        self.goal = goal
-        self.action_space = gym.spaces.Box(self.low, self.high, (1,), np.float32)
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        return self.np_random.random(2).astype(np.float32), {}
-
-    def step(self, action):
-        return self.np_random.random(2).astype(np.float32), -1.0, False, False, {}
-
-
-class Lopsided(Push):
-    """A dict whose space has the order a, b."""
-
-    observation_space = gym.spaces.Dict(
-        {"b": gym.spaces.Box(-9, 9, (1,), np.float32), "a": gym.spaces.Box(-9, 9, (2,), np.float32)}
-    )
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        return self.look(), {}
-
-    def look(self):
-        return {"b": self.np_random.random(1).astype(np.float32), "a": self.np_random.random(2).astype(np.float32)}
-
-    def step(self, action):
-        return self.look(), -1.0, False, False, {}
 
 
 @pytest.fixture(autouse=True)

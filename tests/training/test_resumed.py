@@ -1,4 +1,4 @@
-"""The online loop stopped, by losses that are not finite and by interrupts, and how it goes on from a checkpoint."""
+"""How the online loop goes on from the checkpoint of a run that was stopped."""
 
 import math
 import re
@@ -15,7 +15,7 @@ from rlopt.errors import UserError
 from rlopt.imitation.expert_buffer import ExpertReplayBuffer
 from rlopt.logs.files import load_safely
 from rlopt.peer_config import GAILConfig, IQLearnConfig, SQILConfig
-from rlopt.training import NotFiniteError, monitor, train_online
+from rlopt.training import monitor, train_online
 from rlopt.training.collectors import make_collector
 from rlopt.training.evaluation import BestPolicies
 from rlopt.training.monitor import Monitor
@@ -255,55 +255,10 @@ def test_what_cannot_be_resumed(counter_env, tmp_path):
         train_online(ipmd, counter_env, settings(frames=90), resume=checkpoint)
 
 
-@pytest.mark.parametrize("eval_points", [1, 4])  # 1: found when the next checkpoint is due, 4: by the evaluation
-def test_a_loss_that_is_not_finite_stops_training(counter_env, tmp_path, eval_points):
-    checkpoint = tmp_path / "checkpoint.pt"
-    agent = sac()
-
-    def spoil(number, info):  # from 50 frames on, between the checkpoints at 40 and 60
-        return {**info, "critic_loss": torch.tensor([1.0, math.nan])} if number > 15 else info
-
-    spy_on_updates(agent, spoil)
-    with pytest.raises(NotFiniteError, match=r"at 60 frames: critic_loss is not finite for seed number 1\."):
-        train_online(
-            agent,
-            counter_env,
-            settings(eval_points=eval_points),
-            evaluator=ConstantEvaluator(),
-            checkpoint=checkpoint,
-        )
-    assert load_safely(checkpoint, what="Checkpoint")["frames"] == 40
-
-
-def test_a_loss_that_is_not_finite_stops_training_without_a_checkpoint_too(counter_env):
-    agent, evaluator = sac(), ConstantEvaluator()
-    spy_on_updates(agent, lambda number, info: {**info, "alpha": torch.tensor([math.inf, 1.0])})
-    with pytest.raises(NotFiniteError, match="at 40 frames: alpha is not finite for seed number 0"):
-        train_online(agent, counter_env, settings(), evaluator=evaluator)
-    assert evaluator.calls == 0
-
-
-def test_a_second_interrupt_stops_at_once(counter_env, tmp_path):
-    agent, checkpoint = sac(), tmp_path / "checkpoint.pt"
-
-    def interrupt(number, info):  # in the third batch of 5 updates
-        if number in (12, 13):
-            signal.raise_signal(signal.SIGINT)
-        return info
-
-    batches = spy_on_updates(agent, interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        train_online(agent, counter_env, settings(), evaluator=ConstantEvaluator(), checkpoint=checkpoint)
-    assert len(batches) == 13
-    assert load_safely(checkpoint, what="Checkpoint")["frames"] == 20  # nothing half done was saved
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
 def test_a_failing_environment_in_a_process_of_its_own(tmp_path, capfd):
     spec, checkpoint = env_spec(Spoilt, max_episode_steps=7), tmp_path / "checkpoint.pt"
-    with pytest.raises(
-        UserError, match=r"A process that steps environments has ended \(.*worker [01] \(exit code 2\)\)"
-    ):
+    # on a busy machine its pipe is found closed before its exit code is known
+    with pytest.raises(UserError, match=r"A process that steps environments has ended \(.*\); if it gave a reason"):
         train_online(
             sac(observation_size=2, action_size=1),
             *(spec, settings(env_workers=2)),
