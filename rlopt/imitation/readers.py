@@ -18,6 +18,7 @@ from rlopt.imitation import arrays
 from rlopt.imitation.demonstrations import COLLECT, Demonstrations
 from rlopt.imitation.files import read_expert_buffer
 from rlopt.imitation.formats import FORMATS
+from rlopt.imitation.formats.common import hdf5_keys
 from rlopt.training.evaluation import evaluate, random_policy
 
 
@@ -37,6 +38,15 @@ def _is_path(source: Any) -> bool:
     return isinstance(source, str | os.PathLike)
 
 
+def _read_buffer(source: Any, env: EnvSpec | None) -> Demonstrations:
+    if names := hdf5_keys(source):
+        raise UserError(
+            f"{source} is an HDF5 file with {', '.join(sorted(names)[:8])}: neither D4RL's (observations, actions, terminals) "
+            "nor robomimic's (data). Write its arrays to an .npz file, or give a list of episodes in Python."
+        )
+    return read_expert_buffer(source)
+
+
 @dataclass(frozen=True)
 class Carried:
     """Demonstrations that were read on another machine, with the name that their source has there."""
@@ -50,7 +60,7 @@ READERS = [
     Reader("carried", lambda source: isinstance(source, Carried), lambda source, env: source.data),
     *(Reader(name, module.recognizes, module.read) for name, module in FORMATS.items()),
     Reader("arrays", arrays.recognizes, arrays.read),
-    Reader("expert_buffer.pt", _is_path, lambda source, env: read_expert_buffer(source)),
+    Reader("expert_buffer.pt", _is_path, _read_buffer),
 ]
 """In the order in which they are asked; `expert_buffer.pt`, the last one, takes every path that no other does."""
 
