@@ -96,11 +96,13 @@ def load_demonstrations(
     """
     name = source_name(source)
     spec = None if env is None else as_spec(env)
-    reader = next((reader for reader in READERS if reader.recognizes(source)), None)
-    if reader is None:
-        known = ", ".join(reader.name for reader in READERS)
-        raise UserError(f"Demonstrations cannot be read from a {type(source).__name__}; formats that can: {known}.")
-    data = reader.read(source, spec)
+    try:
+        data = _read(source, spec)
+    except (OSError, ValueError, KeyError) as error:  # of h5py, pyarrow, json: each has its own for a damaged file
+        if not _is_path(source):
+            raise
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"{name} is damaged, or not all there: {reason}. Copy it or write it again.") from error
     if spec is not None:
         env_id, (observation_size, action_size) = spec.env_id, spec.sizes
     if env_id not in (None, data.env_id) and (observation_size is None or action_size is None):
@@ -113,6 +115,14 @@ def load_demonstrations(
             f"[{action_size}]: collect data from it with {COLLECT}."
         )
     return data
+
+
+def _read(source: Any, spec: EnvSpec | None) -> Demonstrations:
+    reader = next((reader for reader in READERS if reader.recognizes(source)), None)
+    if reader is None:
+        known = ", ".join(reader.name for reader in READERS)
+        raise UserError(f"Demonstrations cannot be read from a {type(source).__name__}; formats that can: {known}.")
+    return reader.read(source, spec)
 
 
 def environment_of(data: Demonstrations, given: EnvSpec | None = None) -> EnvSpec:
