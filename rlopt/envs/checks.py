@@ -12,8 +12,8 @@ from rlopt.errors import UserError
 if TYPE_CHECKING:
     import gymnasium as gym
 
-LARGEST_WIDTH = 1e30
-"""Bounds further apart than this lose their digits, or overflow, in float32."""
+LARGEST_WIDTH = 1e9
+"""Bounds further apart than this stand for none: dm_control gives an actuator without limits MuJoCo's largest number, 1e10."""
 
 
 def check_spaces(env: gym.Env, name: str, time_limit: int | None) -> None:
@@ -32,7 +32,10 @@ def check_spaces(env: gym.Env, name: str, time_limit: int | None) -> None:
     bad = np.flatnonzero((width <= 0) | (width > LARGEST_WIDTH))
     if len(bad):
         low, high = action.low[bad[0]], action.high[bad[0]]
-        problem = "have no width: leave the component out" if width[bad[0]] <= 0 else "are too wide for float32"
+        problem = (
+            "have no width: leave the component out" if width[bad[0]] <= 0 else "are too wide to scale an action to"
+        )
+        problem += ", or give the actuator of a MuJoCo model its ctrlrange"
         raise UserError(f"{name}: the bounds {low:g} and {high:g} of action component {bad[0]} {problem}.")
     if time_limit is None:
         raise UserError(

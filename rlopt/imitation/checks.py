@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -100,8 +101,24 @@ def check_boundaries(
     exactly = (next_observation == following).all(-1) & (len(episode_lengths) > 1)
     refuse(
         exactly & last & moved,
-        "the next observation is the first one of the next episode: give the true last observation, or leave the step out.",
+        "the next observation is the first one of the next episode: give the true last observation, or leave the step out "
+        "(of a gymnasium vector environment rather the next step, in which it resets).",
     )
+
+
+def begin_with_resets(rewards: Sequence[np.ndarray]) -> bool:
+    """Whether all episodes but the first one begin with a reward of 0, which most other steps, and its own first, have not.
+
+    So do those of a gymnasium vector environment (autoreset mode NEXT_STEP, its default) if every step was recorded: the one
+    after an end ignores the action and leads from the last observation to the new start.
+
+    Args:
+        rewards: of each episode, `[T]`.
+    """
+    if len(rewards) < 3 or rewards[0][0] == 0 or any(reward[0] != 0 for reward in rewards[1:]):
+        return False
+    others = np.concatenate([reward[1:] for reward in rewards])
+    return len(others) > 0 and float((others != 0).mean()) > 0.5
 
 
 def plain(value: Any, name: str) -> Any:

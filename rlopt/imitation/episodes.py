@@ -17,7 +17,7 @@ import torch
 from rlopt.commands import called
 from rlopt.envs.spec import EnvSpec, as_spec
 from rlopt.errors import UserError
-from rlopt.imitation.checks import ROUNDING, check_no_actions, storable, unread_flags
+from rlopt.imitation.checks import ROUNDING, begin_with_resets, check_no_actions, storable, unread_flags
 from rlopt.imitation.demonstrations import Demonstrations
 
 NAMES = {
@@ -93,6 +93,12 @@ def from_episodes(
         _warn(
             f"{inferred} of {len(read)} episodes do not say how they ended: {inferred - ends} that reach the time limit are "
             f"taken for cut off, {ends} for terminated. Give 'terminated' and 'truncated' to be sure."
+        )
+    rewards = [steps.reward for steps in read if steps.reward is not None]
+    if len(rewards) == len(read) and begin_with_resets(rewards):
+        _warn(
+            "Every episode but the first begins with a reward of 0: if a gymnasium vector environment recorded them, this is "
+            "the step in which it resets. Leave out the step after each end."
         )
     unacted = sum(not steps.action.shape[1] for steps in read)
     if unacted not in (0, len(read)):

@@ -18,6 +18,7 @@ from rlopt.imitation import arrays
 from rlopt.imitation.demonstrations import COLLECT, Demonstrations
 from rlopt.imitation.files import read_expert_buffer
 from rlopt.imitation.formats import FORMATS
+from rlopt.imitation.formats.common import hdf5_keys
 from rlopt.training.evaluation import evaluate, random_policy
 
 
@@ -37,6 +38,15 @@ def _is_path(source: Any) -> bool:
     return isinstance(source, str | os.PathLike)
 
 
+def _read_buffer(source: Any, env: EnvSpec | None) -> Demonstrations:
+    if names := hdf5_keys(source):
+        raise UserError(
+            f"{source} is an HDF5 file with {', '.join(sorted(names)[:8])}: neither D4RL's (observations, actions, terminals) "
+            "nor robomimic's (data). Write its arrays to an .npz file, or give a list of episodes in Python."
+        )
+    return read_expert_buffer(source)
+
+
 @dataclass(frozen=True)
 class Carried:
     """Demonstrations that were read on another machine, with the name that their source has there."""
@@ -50,7 +60,7 @@ READERS = [
     Reader("carried", lambda source: isinstance(source, Carried), lambda source, env: source.data),
     *(Reader(name, module.recognizes, module.read) for name, module in FORMATS.items()),
     Reader("arrays", arrays.recognizes, arrays.read),
-    Reader("expert_buffer.pt", _is_path, lambda source, env: read_expert_buffer(source)),
+    Reader("expert_buffer.pt", _is_path, _read_buffer),
 ]
 """In the order in which they are asked; `expert_buffer.pt`, the last one, takes every path that no other does."""
 
@@ -86,11 +96,13 @@ def load_demonstrations(
     """
     name = source_name(source)
     spec = None if env is None else as_spec(env)
-    reader = next((reader for reader in READERS if reader.recognizes(source)), None)
-    if reader is None:
-        known = ", ".join(reader.name for reader in READERS)
-        raise UserError(f"Demonstrations cannot be read from a {type(source).__name__}; formats that can: {known}.")
-    data = reader.read(source, spec)
+    try:
+        data = _read(source, spec)
+    except (OSError, ValueError, KeyError) as error:  # of h5py, pyarrow, json: each has its own for a damaged file
+        if not _is_path(source):
+            raise
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"{name} is damaged, or not all there: {reason}. Copy it or write it again.") from error
     if spec is not None:
         env_id, (observation_size, action_size) = spec.env_id, spec.sizes
     if env_id not in (None, data.env_id) and (observation_size is None or action_size is None):
@@ -103,6 +115,14 @@ def load_demonstrations(
             f"[{action_size}]: collect data from it with {COLLECT}."
         )
     return data
+
+
+def _read(source: Any, spec: EnvSpec | None) -> Demonstrations:
+    reader = next((reader for reader in READERS if reader.recognizes(source)), None)
+    if reader is None:
+        known = ", ".join(reader.name for reader in READERS)
+        raise UserError(f"Demonstrations cannot be read from a {type(source).__name__}; formats that can: {known}.")
+    return reader.read(source, spec)
 
 
 def environment_of(data: Demonstrations, given: EnvSpec | None = None) -> EnvSpec:

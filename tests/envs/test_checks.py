@@ -53,8 +53,12 @@ WRONG = {
     "no reward": ({"step": step_with(lambda o, r, te, tr, i: (o, None, te, tr, i))}, "the reward None, not one number"),
     "a reward of NaN": ({"step": step_with(lambda o, r, te, tr, i: (o, np.nan, te, tr, i))}, "returns the reward nan"),
     "a step that raises": ({"step": lambda self, action: 1 / 0}, r"step\(\[0.0\]\) fails: division by zero"),
-    "no width": ({"action_space": box(0.5, 0.5)}, "0.5 and 0.5 of action component 0 have no width"),
-    "too wide": ({"action_space": box(-3e38, 3e38)}, "too wide for float32"),
+    "no width": ({"action_space": box(0.5, 0.5)}, "0.5 and 0.5 of action component 0 have no width.*ctrlrange"),
+    "too wide": ({"action_space": box(-3e38, 3e38)}, "too wide to scale"),
+    "dm_control's bounds of an actuator without limits": (
+        {"action_space": box(-1e10, 1e10)},
+        r"bounds -1e\+10 and 1e\+10 of action component 0 are too wide .*ctrlrange",
+    ),
 }
 
 

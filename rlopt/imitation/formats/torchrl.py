@@ -8,10 +8,12 @@ is read without `loads`, which unpickles. Where `("next", "truncated")` is missi
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from rlopt.errors import UserError
 from rlopt.imitation.demonstrations import Demonstrations
@@ -94,6 +96,7 @@ def _read_folder(path: Path) -> tuple[Any, int]:
     from tensordict import TensorDict
 
     filled = json.loads((path / "storage" / "storage_metadata.json").read_text())["len"]
+    _check_sizes(path / "storage")
     try:
         data = TensorDict.load_memmap(path / "storage", allow_pickle=False)
     except Exception as error:  # tensordict raises many kinds where a file would have to be unpickled, or is missing
@@ -101,3 +104,18 @@ def _read_folder(path: Path) -> tuple[Any, int]:
     writer = path / "writer" / "metadata.json"
     cursor = json.loads(writer.read_text()).get("cursor", 0) if writer.is_file() else 0
     return data[:filled], cursor if filled == len(data) else 0
+
+
+def _check_sizes(folder: Path) -> None:
+    """Raise UserError for a file that lacks rows: tensordict 0.14.3 fills it up with zeros, on the disk, too."""
+    meta = folder / "meta.json"
+    for name, about in json.loads(meta.read_text()).items() if meta.is_file() else ():  # without it tensordict raises
+        if isinstance(about, dict) and about.get("type") == "TensorDict":
+            _check_sizes(folder / name)
+        elif isinstance(about, dict) and "dtype" in about:
+            size = math.prod(about["shape"]) * getattr(torch, about["dtype"].removeprefix("torch.")).itemsize
+            file = folder / f"{name}.memmap"
+            if not file.is_file() or file.stat().st_size < size:
+                raise UserError(
+                    f"{file} is missing, or has less than its {size} bytes: copy the buffer's folder again."
+                )

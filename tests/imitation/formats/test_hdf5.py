@@ -8,6 +8,7 @@ import pytest
 
 from rlopt.envs.spec import EnvSpec
 from rlopt.errors import UserError
+from rlopt.imitation import load_demonstrations
 
 from .shared import FIXTURES, STEPS, assert_steps, read
 
@@ -167,3 +168,11 @@ def test_images_are_left_out_and_named(robomimic, caplog):
     with caplog.at_level(logging.WARNING):
         assert read("robomimic", path).observation_size == 2
     assert "the observations camera are left out" in caplog.text
+
+
+def test_another_librarys_file_is_named(tmp_path):
+    """As d3rlpy and tianshou write them: no word of a damaged expert_buffer.pt."""
+    with h5py.File(tmp_path / "replay.h5", "w") as file:
+        file["observations_0"], file["actions_0"] = np.zeros((3, 2)), np.zeros((3, 1))
+    with pytest.raises(UserError, match=r"replay.h5 is an HDF5 file with actions_0, observations_0: neither D4RL's"):
+        load_demonstrations(tmp_path / "replay.h5", env=STEPS)
