@@ -29,6 +29,8 @@ class SACConfig(Checked):
     """Discount per step."""
     num_critics: int = 2
     """K, critics per seed; targets use their minimum."""
+    layer_norm: bool = False
+    """Critics normalise each hidden layer's values over its units (layer norm, 1607.06450), as RLPD's do (2302.02948)."""
     tau: float = 0.005
     """Step of the target critics towards the critics after each update (Polyak averaging)."""
     actor_ema_tau: float = 0.001

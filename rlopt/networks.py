@@ -5,6 +5,7 @@ import math
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 LOG_STD_MIN, LOG_STD_MAX = -5.0, 2.0
@@ -46,7 +47,9 @@ class StackedLinear(nn.Module):
 class StackedMLP(nn.Module):
     """N independent ReLU networks: `[N, B, sizes[0]] -> [N, B, sizes[-1]]`, float32 in and out.
 
-    Hidden layers are computed in `precision`; parameters and the last layer, whose output may be large, stay float32.
+    Hidden layers are computed in `precision`; parameters and the last layer, whose output may be large, stay float32. With
+    `layer_norm` the values of a hidden layer have mean 0 and variance 1 over its units before the ReLU (Ba et al., arXiv
+    1607.06450, without a learned scale and offset: states have the same form either way).
     """
 
     def __init__(
@@ -55,8 +58,10 @@ class StackedMLP(nn.Module):
         generators: Sequence[torch.Generator],
         copies: int = 1,
         precision: str = "float32",
+        layer_norm: bool = False,
     ):
         super().__init__()
+        self.layer_norm = layer_norm
         self.dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
         pairs = itertools.pairwise(sizes)
         layers = nn.ModuleList(StackedLinear(i, o, generators, copies) for i, o in pairs)
@@ -68,11 +73,14 @@ class StackedMLP(nn.Module):
         *hidden, last = self.layers
         x = x.to(self.dtype)
         for layer in hidden:
-            x = layer(x).relu_()  # in place: the backward of what comes before does not read its output
+            x = layer(x)
+            if self.layer_norm:
+                x = F.layer_norm(x, x.shape[-1:])
+            x = x.relu_()  # in place: the backward of what comes before does not read its output
         return last(x.float())
 
     def input_gradient(self, x: Tensor) -> Tensor:
-        """Gradient `[N, B, in]` of a single output with respect to the input, differentiable in the parameters.
+        """Gradient `[N, B, in]` of a single output with respect to the input, differentiable in the parameters; no layer norm.
 
         d y / d x = W_1 (m_1 * W_2 (m_2 * ... w_last)), where the masks m of active units are constant almost everywhere:
         what autograd's double backward gives, at the price of a forward and a backward pass.
@@ -150,12 +158,13 @@ class CriticEnsemble(nn.Module):
         num_critics: int = 2,
         precision: str = "float32",
         standardizer: Standardizer | None = None,
+        layer_norm: bool = False,
     ):
         super().__init__()
         self.num_critics = num_critics
         self.standardizer = standardizer or nn.Identity()
         sizes = [observation_size + action_size, *hidden_sizes, 1]
-        self.mlp = StackedMLP(sizes, generators, num_critics, precision)
+        self.mlp = StackedMLP(sizes, generators, num_critics, precision, layer_norm)
 
     def forward(self, observation: Tensor, action: Tensor) -> Tensor:  # noqa: D102
         x = torch.cat([self.standardizer(observation), action], dim=-1)  # [S, B, O + A]

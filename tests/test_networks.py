@@ -43,6 +43,24 @@ def test_critics_of_a_seed_see_the_same_input_and_differ():
     assert not torch.equal(q[:, 0], q[:, 1])
 
 
+def test_layer_norm_by_hand():
+    plain, normed = (
+        CriticEnsemble(3, 1, (8, 8), seed_generators(0, 2), num_critics=2, layer_norm=on) for on in (False, True)
+    )
+    normed.load_state_dict(plain.state_dict())  # the same form
+    observation, action = torch.randn(2, 5, 3), torch.randn(2, 5, 1)
+    q = normed(observation, action)
+    for n in range(4):
+        x = torch.cat([observation, action], -1)[n // 2]
+        for layer in normed.mlp.layers[:-1]:
+            x = x @ layer.weight[n] + layer.bias[n]
+            x = (x - x.mean(-1, keepdim=True)) / (x.var(-1, correction=0, keepdim=True) + 1e-5).sqrt()
+            x = x.relu()
+        last = normed.mlp.layers[-1]
+        torch.testing.assert_close(q[n // 2, n % 2], (x @ last.weight[n] + last.bias[n]).squeeze(-1))
+    assert not torch.allclose(q, plain(observation, action))
+
+
 def test_input_gradient_is_autograds_and_so_is_its_derivative():
     net = RewardNet(4, 2, (16, 16), seed_generators(0, 3), inputs="sa")
     x = torch.randn(3, 7, 6, requires_grad=True)

@@ -49,7 +49,11 @@ class SAC:
         precision = config.matmul_precision
         self.actor = Actor(*sizes, precision=precision, standardizer=standardizer).to(self.device)
         self.critic = CriticEnsemble(
-            *sizes, num_critics=config.num_critics, precision=precision, standardizer=standardizer
+            *sizes,
+            num_critics=config.num_critics,
+            precision=precision,
+            standardizer=standardizer,
+            layer_norm=config.layer_norm,
         ).to(self.device)
         self.target_critic = deepcopy(self.critic).requires_grad_(False)
         self.ema_actor = deepcopy(self.actor).requires_grad_(False)

@@ -70,7 +70,8 @@ def parts(agent: Any, loop: LoopConfig, sizes: tuple[int, int], episodes: int = 
         Part("Networks with their optimisers", _networks(agent, seeds, *sizes), "--hidden-sizes or --num-seeds"),
     )
     critics = getattr(agent, "num_critics", 1)
-    activations = seeds * critics * batch * sum(agent.hidden_sizes) * 2  # 2 bytes: bfloat16
+    kept = 2 if getattr(agent, "layer_norm", False) else 1  # what it normalises is kept for its gradient, too
+    activations = kept * seeds * critics * batch * sum(agent.hidden_sizes) * 2  # 2 bytes: bfloat16
     yield "device", Part("One update", activations, "--batch-size, --hidden-sizes or --num-seeds")
     playing = seeds * min(loop.eval_envs or loop.eval_episodes, loop.eval_episodes)
     yield (

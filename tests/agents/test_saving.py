@@ -33,6 +33,18 @@ def test_an_agent_is_read_back_with_its_reward_and_goes_on_alike(kind, tmp_path,
     assert_same_state(loaded.state_dict(), agent.state_dict())
 
 
+def test_critics_with_layer_norm_are_read_back_with_it(tmp_path, batch, expert, assert_same_state):
+    agent, plain = build(layer_norm=True), build()
+    assert_same_state(agent.state_dict(), plain.state_dict())
+    save_agent(tmp_path / "model.pt", agent, "Pendulum-v1", [4, 5])
+    loaded, _ = load_agent(tmp_path / "model.pt")
+    told = loaded.update(batch, expert)
+    assert_same_state(told, agent.update(batch, expert))
+    assert not torch.equal(told["q_mean"], plain.update(batch, expert)["q_mean"])
+    nets = (loaded.sac.critic, loaded.sac.target_critic, loaded.actor, loaded.sac.ema_actor, loaded.reward.net)
+    assert [net.mlp.layer_norm for net in nets] == [True, True, False, False, False]
+
+
 def test_one_seed_on_a_frozen_reward_is_taken_with_its_reward(batch):
     agent = build_frozen(taken=learned_reward(seed=5))
     transitions = (batch.observation, batch.action, batch.next_observation)

@@ -38,6 +38,7 @@ VALUES = {
     "learning_rate": ("0.02", 0.02),
     "gamma": ("0.9", 0.9),
     "num_critics": ("3", 3),
+    "layer_norm": (None, True),
     "tau": ("0.01", 0.01),
     "actor_ema_tau": ("0.03", 0.03),
     "initial_alpha": ("0.5", 0.5),

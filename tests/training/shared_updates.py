@@ -31,7 +31,7 @@ IPMD_KINDS = {
     "ipmd": {"inverse_eta": 1.0, "mirror_period": 7},
     "walking": {
         **{"expert_ratio": 0.5, "expert_bound": True, "entropy_backup": False},
-        **{"standardize_observations": True, "min_observation_std": 0.1},
+        **{"standardize_observations": True, "min_observation_std": 0.1, "layer_norm": True},
     },
 }
 PEERS = {"gail": (GAIL, GAILConfig), "iqlearn": (IQLearn, IQLearnConfig), "sqil": (SQIL, SQILConfig)}
