@@ -46,9 +46,12 @@ def test_a_quick_run_of_one_contestant_prints_and_writes_what_it_measured(tmp_pa
     assert missing["missing"] == "ModuleNotFoundError: no such library"
     assert [row["num_seeds"] for row in results["floor"]] == [1, 5]
     assert results["floor"][0]["gflop"] == pytest.approx(0.577, abs=5e-4)
-    assert [(row["copies"], min(row["frames_per_second"]) > 0) for row in results["collection"]] == [
-        *((0, True), (1, True), (5, True))
-    ]
+    assert {row["copies"] for row in results["collection"]} == {
+        0,
+        1,
+        5,
+    }  # on one thread and, where there are more, on all
+    assert min(rate for row in results["collection"] for rate in row["frames_per_second"]) > 0
     assert "missing: ModuleNotFoundError: no such library" in done.stdout
     assert done.stdout.count(results["machine"]) == 3  # at the head of every table
 
