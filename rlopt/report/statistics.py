@@ -96,13 +96,22 @@ def stratified_bootstrap_ci(
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must be between 0 and 1, not {confidence}.")
     values = values.reshape(len(values), -1)  # [S, tasks]
-    seeds, tasks = values.shape
-    if seeds == 1:
+    if len(values) == 1:
         return float("nan"), float("nan")
-    # Every task draws seeds of its own: its runs are independent of the other tasks' runs.
-    rows = np.random.default_rng(seed).integers(seeds, size=(resamples, seeds, tasks))
-    samples = values[rows, np.arange(tasks)]  # [resamples, S, tasks]
-    estimates = statistic(samples.reshape(resamples, seeds * tasks), axis=-1)  # [resamples]
+    samples = _resampled(values, resamples, np.random.default_rng(seed))
+    return _percentile_interval(statistic(samples.reshape(resamples, values.size), axis=-1), confidence)
+
+
+def _resampled(values: NDArray[np.float64], resamples: int, generator: np.random.Generator) -> NDArray[np.float64]:
+    """Bootstrap samples `[resamples, S, tasks]` of `[S, tasks]`.
+
+    Every task draws seeds of its own: its runs are independent of the other tasks' runs.
+    """
+    seeds, tasks = values.shape
+    return values[generator.integers(seeds, size=(resamples, seeds, tasks)), np.arange(tasks)]
+
+
+def _percentile_interval(estimates: NDArray[np.float64], confidence: float) -> tuple[float, float]:
     tail = (1 - confidence) / 2
     low, high = np.quantile(estimates, [tail, 1 - tail])
     return float(low), float(high)
@@ -124,10 +133,8 @@ def probability_of_improvement(x: ArrayLike, y: ArrayLike) -> float:
     return float(_improvement(*_two_methods(x, y)))
 
 
-def improvement_ci(
-    x: ArrayLike, y: ArrayLike, confidence: float = 0.95, resamples: int = 2_000, seed: int = 0
-) -> tuple[float, float]:
-    """Percentile bootstrap interval of `probability_of_improvement`; each method's runs are drawn within each task.
+def improvement_ci(x: ArrayLike, y: ArrayLike, resamples: int = 2_000, seed: int = 0) -> tuple[float, float]:
+    """95% percentile bootstrap interval of `probability_of_improvement`; each method's runs are drawn within each task.
 
     Returns:
         `(low, high)`; `(nan, nan)` where a method has one run.
@@ -139,13 +146,7 @@ def improvement_ci(
     if min(map(len, pair)) == 1:
         return float("nan"), float("nan")
     generator = np.random.default_rng(seed)
-    drawn = [
-        values[generator.integers(len(values), size=(resamples, *values.shape)), np.arange(values.shape[1])]
-        for values in pair
-    ]
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(_improvement(*drawn), [tail, 1 - tail])
-    return float(low), float(high)
+    return _percentile_interval(_improvement(*(_resampled(values, resamples, generator) for values in pair)), 0.95)
 
 
 def _two_methods(x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
