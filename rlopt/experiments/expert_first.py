@@ -52,21 +52,18 @@ class ExpertFirst:
     stack: ExitStack = field(init=False)
 
     def plan(self) -> Plan:
-        """The expert's cell, and the learners', which need it."""
+        """The expert's cell, and the learners', which need it: `ENV/METHOD`, for N > 1 demonstrations `ENV/demos-N/METHOD`."""
         name = f"{self.env_id}/sac"
         cells = [Cell(name, self._prepare_expert, (), self._of_expert)]
         seed, seeds, group_size = (self.learners[key] for key in ("seed", "num_seeds", "seeds_per_cell"))
         for demos, method in itertools.product(self.demos, self._methods):
+            place = results_folder(self.env_id, demos).as_posix()
             for group in seed_groups_of(method, seeds, group_size):
-                learner = cell_name(self.env_id, method, group, seed, seeds)
-                prepare = partial(self._prepare_learner, demos, learner)
+                inner, outer = (cell_name(each, method, group, seed, seeds) for each in (self.env_id, place))
+                prepare = partial(self._prepare_learner, demos, inner)
                 resources = partial(self._of_learner, method, len(group))
-                cells.append(Cell(self._outer_name(demos, learner), prepare, (name,), resources))
+                cells.append(Cell(outer, prepare, (name,), resources))
         return Plan(cells, self._opened, self._collect)
-
-    def _outer_name(self, demos: int, learner: str) -> str:
-        """`ENV/METHOD`; `ENV/demos-N/METHOD` for more than one demonstration."""
-        return str(results_folder(self.env_id, demos) / learner.removeprefix(f"{self.env_id}/"))
 
     def _of_expert(self) -> Resources:
         own = {
