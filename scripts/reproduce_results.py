@@ -9,6 +9,7 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rlopt.checked import require_positive
 from rlopt.cli import add_config_flags, make_parser, run
 from rlopt.comparison_flags import METHOD_CONFIGS, add_methods_flag, comparison_settings
 from rlopt.config import RunOptions, TrainingConfig
@@ -89,6 +90,9 @@ def main() -> None:
     add_cell_flags(parser, of_seeds=True)
     add_config_flags(parser, *CONFIGS, RunOptions, skip=("frames", "epochs"), seed=42, num_seeds=5)
     args = parser.parse_args()
+    budget = {} if args.ipmd_frames is None else {"ipmd_frames": args.ipmd_frames}
+    require_positive(demos=min(args.demos), **budget)  # before an expert is trained for nothing
+    args.demos = list(dict.fromkeys(args.demos))
 
     from rlopt.envs.spec import env_spec
     from rlopt.experiments.budget import check_whole_episode
@@ -98,29 +102,39 @@ def main() -> None:
 
     if not args.table_only:
         for env_id in args.envs:
-            frames = min(TASKS[env_id].expert_frames, args.ipmd_frames or TASKS[env_id].ipmd_frames)
+            frames = min(TASKS[env_id].expert_frames, learner_frames(env_id, args))
             check_whole_episode(env_spec(env_id), int(frames * args.frames_scale), "--frames-scale")
     found: dict[tuple[str, int], dict[str, Any]] = {}
     order = list(product(args.envs, args.demos))
     files = {"table.md": table, "methods.md": methods_tables}
 
-    def add(env_id: str, demos: int, results: dict[str, Any]) -> None:
-        found[env_id, demos] = results
+    def write() -> None:
         for name, text in files.items():
             content = text([found[key] for key in order if key in found])
             write_text_atomically(Path(args.save_dir) / name, content + "\n")
+
+    def add(env_id: str, demos: int, results: dict[str, Any]) -> None:
+        found[env_id, demos] = results
+        write()
 
     if args.table_only:
         for env_id, demos in order:
             kept = results_folder(args.save_dir, demos) / env_id / "results.json"
             if kept.exists():
-                add(env_id, demos, kept_results(kept))
+                found[env_id, demos] = kept_results(kept)
+        if found:
+            write()
     elif carry_out([reproduction(env_id, args, add) for env_id in args.envs], args) is None:
         return
     if not found:
         print(f"Nothing in {args.save_dir} yet.")
     for name in files if found else ():
         print((Path(args.save_dir) / name).read_text(encoding="utf-8"))
+
+
+def learner_frames(env_id: str, args: Namespace) -> int:
+    """Frames per seed of the learners, before they are scaled."""
+    return TASKS[env_id].ipmd_frames if args.ipmd_frames is None else args.ipmd_frames
 
 
 def reproduction(env_id: str, args: Namespace, add: Callable[[str, int, dict[str, Any]], None]) -> "Plan":
@@ -151,7 +165,7 @@ def reproduction(env_id: str, args: Namespace, add: Callable[[str, int, dict[str
         },
         learners={
             "methods": args.methods,
-            "ipmd_frames": int((args.ipmd_frames or task.ipmd_frames) * args.frames_scale),
+            "ipmd_frames": int(learner_frames(env_id, args) * args.frames_scale),
             "num_seeds": seeds,
             "seeds_per_cell": args.seeds_per_cell,
             "save_dir": args.save_dir,

@@ -200,6 +200,18 @@ def test_several_numbers_of_demonstrations_share_the_expert(asked, monkeypatch):
     assert [row.split(" | ")[1:3] for row in rows] == [["1", "IPMD"], ["1", "GAIL"], ["3", "IPMD"], ["3", "GAIL"]]
 
 
+@pytest.mark.parametrize("flags", [("--demos", 2, 0), ("--ipmd-frames", 0)])
+def test_numbers_that_mean_nothing_are_refused_before_anything_is_trained(flags, asked, monkeypatch, capsys):
+    assert reproduce(monkeypatch, "--envs", "Pendulum-v1", *flags) == 2
+    assert "must be positive" in capsys.readouterr().err
+    assert asked == []
+
+
+def test_a_number_of_demonstrations_that_is_given_twice_is_one(asked, monkeypatch):
+    assert reproduce(monkeypatch, "--envs", "Pendulum-v1", "--demos", 2, 2) == 0
+    assert [call[1] for call in asked] == ["sac", "ipmd"]
+
+
 def test_cells_of_several_numbers_of_demonstrations_have_names_of_their_own(asked, monkeypatch, capsys):
     words = ["--envs", "Pendulum-v1", "--demos", 1, 3]
     assert reproduce(monkeypatch, *words, "--cells") == 0
