@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from rlopt.cores import available_workers
 from rlopt.transition import Transition
 
 torch.set_num_threads(1)
@@ -21,8 +22,7 @@ MOST_PROCESSES = 4
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
     """Folders of tests are shared out among the cores, file by file; `-n 0`, a file, `--pdb` or slow tests are not."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    option = config.option
+    cores, option = available_workers(), config.option
     if (
         getattr(option, "numprocesses", 0) is None  # pytest-xdist is there, and nothing was asked of it
         and not hasattr(config, "workerinput")
