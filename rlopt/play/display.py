@@ -17,8 +17,19 @@ renderer = mujoco.Renderer(model, 16, 16)
 renderer.update_scene(mujoco.MjData(model))
 renderer.render()
 """
+_WINDOW = """
+import sys, warnings
+import glfw
+warnings.simplefilter("ignore")
+if not (glfw.init() and glfw.get_primary_monitor()):
+    sys.exit(1)
+if sys.argv[1:] == ["opengl"]:
+    glfw.window_hint(glfw.VISIBLE, 0)
+    sys.exit(not glfw.create_window(16, 16, "", None, None))
+"""
 PROBE_SECONDS = 60
 """After which a way to draw is taken for one that hangs."""
+INSTEAD = "give --video out.mp4 or --gif out.gif."
 NEEDED = (
     "MuJoCo draws without a display through EGL or OSMesa, and neither works here (Debian: libegl1, or libosmesa6)."
 )
@@ -34,7 +45,21 @@ def has_screen() -> bool:
 def check_screen() -> None:
     """Raise UserError where no window can open."""
     if not has_screen() and not os.environ.get("SDL_VIDEODRIVER"):
-        raise UserError("There is no display for a window here: give --video out.mp4 or --gif out.gif.")
+        raise UserError(f"There is no display for a window here: {INSTEAD}")
+
+
+def check_window(opengl: bool) -> None:
+    """Raise UserError where the display does not answer, or (`opengl`) has no OpenGL: MuJoCo's viewer ends the process there.
+
+    It is tried in a process of its own, with glfw, which draws MuJoCo's windows. SDL_VIDEODRIVER chooses for pygame.
+    """
+    if not sys.platform.startswith("linux") or find_spec("glfw") is None:
+        return
+    if not opengl and os.environ.get("SDL_VIDEODRIVER"):
+        return
+    if not _runs(_WINDOW, *["opengl"] * opengl):
+        name = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+        raise UserError(f"No window{' with OpenGL' * opengl} can open on the display {name}: {INSTEAD}")
 
 
 def draw_without_window() -> bool:
@@ -67,10 +92,14 @@ def gl_candidates() -> Sequence[str]:
 
 
 def _works(name: str) -> bool:
+    return _runs(_PROBE, MUJOCO_GL=name)
+
+
+def _runs(code: str, *arguments: str, **environment: str) -> bool:
+    """Whether these lines of Python end well in a process of their own."""
     try:
-        command = [sys.executable, "-c", _PROBE]
-        environment = {**os.environ, "MUJOCO_GL": name}
-        done = subprocess.run(command, env=environment, capture_output=True, timeout=PROBE_SECONDS)
+        command = [sys.executable, "-c", code, *arguments]
+        done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, timeout=PROBE_SECONDS)
     except (OSError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from rlopt.envs.copies import GymnasiumCopies
 from rlopt.envs.spec import EnvSpec
 from rlopt.envs.versions import one_line
 from rlopt.errors import UserError
-from rlopt.play.display import NEEDED
+from rlopt.play.display import NEEDED, check_window
 
 Act = Callable[[np.ndarray], np.ndarray]
 """Observation `[O]` -> action `[A]` in [-1, 1]."""
@@ -66,6 +67,12 @@ class Stage:
             self.close()
             raise UserError(no_mode)
         renderer = getattr(self.env.unwrapped, "mujoco_renderer", None)  # of gymnasium's MujocoEnv
+        if render_mode == "human":
+            try:
+                check_window(opengl=renderer is not None)
+            except UserError:
+                self.close()
+                raise
         if renderer is not None and size is not None:
             renderer.width = renderer.height = size
         if renderer is not None and plain:
@@ -87,7 +94,10 @@ class Stage:
 
     def play(self, act: Act, seed: int) -> Iterator[Step]:
         """Reset with this seed; the episode from there, step by step."""
-        self.copies.reset([0], [seed])
+        try:
+            self.copies.reset([0], [seed])  # which draws, too, where there is a window
+        except UserError as error:
+            raise UserError(cannot_draw(self.spec.env_id, error) if _lacks_pygame(error) else str(error)) from error
         return self._steps(act)
 
     def _steps(self, act: Act) -> Iterator[Step]:
@@ -112,10 +122,14 @@ class Stage:
         self.close()
 
 
+def _lacks_pygame(error: Exception) -> bool:
+    return "pygame" in str(error) and find_spec("pygame") is None
+
+
 def cannot_draw(env_id: str, error: Exception) -> str:
     """The sentence that says why, and what to do."""
     reason = one_line(error).rstrip(".")
-    if "pygame" in reason:
+    if _lacks_pygame(error):
         return f"{env_id} is drawn with pygame, which is not installed: pip install 'rlopt[video]'."
     words = f"{type(error).__name__} {reason}".lower()
     drivers = ("opengl", "egl", "glfw", "osmesa", "mujoco", "context", "glgeterror")

@@ -59,6 +59,28 @@ def test_a_window_needs_a_display(monkeypatch):
     display.check_screen()
 
 
+# a probe of a screen whose windows have no OpenGL
+NO_OPENGL = "import sys; sys.exit(sys.argv[1:] == ['opengl'])"
+
+
+def test_a_display_that_shows_no_window_is_a_sentence(monkeypatch):
+    pytest.importorskip("glfw")
+    monkeypatch.setenv("DISPLAY", ":98765")  # no screen has such a number
+    with pytest.raises(
+        UserError, match=r"No window can open on the display :98765: give --video out.mp4 or --gif out.gif\."
+    ):
+        display.check_window(opengl=False)
+    monkeypatch.setattr(display, "_WINDOW", NO_OPENGL)
+    display.check_window(opengl=False)
+    with pytest.raises(UserError, match="No window with OpenGL can open on the display :98765"):
+        display.check_window(opengl=True)
+
+
+def test_who_chooses_pygames_screen_needs_no_other(monkeypatch):
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    display.check_window(opengl=False)
+
+
 def test_pygame_looks_for_no_screen(monkeypatch):
     monkeypatch.delenv("SDL_VIDEODRIVER")
     monkeypatch.setattr(display, "_works", lambda name: True)

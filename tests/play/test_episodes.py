@@ -1,5 +1,7 @@
 """Episodes that are drawn: what is shown when, and what cannot be drawn."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -49,9 +51,20 @@ def test_a_drawing_that_fails_is_a_sentence():
     )
 
 
-def test_a_missing_pygame_is_a_sentence():
-    error = RuntimeError('pygame is not installed, run `pip install "gymnasium[classic_control]"`')
-    assert cannot_draw("Pendulum-v1", error).endswith("which is not installed: pip install 'rlopt[video]'.")
+def test_a_missing_pygame_is_a_sentence_in_films_and_windows(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pygame", None)
+    monkeypatch.setattr("rlopt.play.episodes.find_spec", lambda name: None)
+    monkeypatch.setattr("rlopt.play.episodes.check_window", lambda opengl: None)
+    sentence = r"Pendulum-v1 is drawn with pygame, which is not installed: pip install 'rlopt\[video\]'\."
+    with Stage(env_spec("Pendulum-v1")) as film:
+        film.play(lambda observation: np.zeros(1, np.float32), 0)
+        with pytest.raises(UserError, match=sentence):
+            film.picture()
+    with Stage(env_spec("Pendulum-v1"), "human") as window, pytest.raises(UserError, match=sentence):
+        window.play(lambda observation: np.zeros(1, np.float32), 0)
+
+
+def test_other_errors_are_told_as_they_are():
     assert cannot_draw("Mine-v0", RuntimeError("no colours")) == "Mine-v0 cannot be drawn: no colours."
 
 

@@ -1,6 +1,9 @@
 """scripts/play.py: what it prints and writes, and what it refuses."""
 
+import os
 import re
+import shutil
+import subprocess
 
 import pytest
 import torch
@@ -62,7 +65,7 @@ def test_both_films(place, call):
 
 
 def test_a_window_and_samples(place, call, monkeypatch):
-    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     loaded = []
     load = rlopt.load_policy
     monkeypatch.setattr(
@@ -112,3 +115,29 @@ def test_mujoco_is_filmed_without_a_screen(tmp_path):
     image = Image.open(tmp_path / "out.gif")
     assert (image.n_frames, image.size) == (4, (320, 320))
     assert len(image.convert("RGB").getcolors(100_000)) > 20  # something is there to see
+
+
+@pytest.fixture
+def screen():
+    """The name of a virtual screen's display."""
+    xvfb = shutil.which("Xvfb") or pytest.skip("there is no Xvfb for a virtual screen")
+    number, told = os.pipe()
+    command = [xvfb, "-displayfd", str(told), "-screen", "0", "320x240x24"]
+    with subprocess.Popen(command, pass_fds=[told], stderr=subprocess.DEVNULL) as process:
+        os.close(told)
+        with os.fdopen(number) as answer:
+            name = answer.readline().strip()
+        yield f":{name}"
+        process.terminate()
+
+
+def test_mujocos_window_on_a_virtual_screen(tmp_path, screen):
+    save(
+        tmp_path / "model.pt",
+        build(observation_size=4, action_size=1),
+        "InvertedPendulum-v5",
+        **ONE | {"max_episode_steps": 3},
+    )
+    done = run(SCRIPTS / PLAY, "model.pt", "--plain", cwd=tmp_path, DISPLAY=screen, MUJOCO_GL="", SDL_VIDEODRIVER="")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "length 3" in done.stdout
