@@ -48,7 +48,7 @@ class Cluster:
         # where the command runs: a machine that dies takes no message with it
         node = ray.get_runtime_context().get_node_id()
         here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=False)
-        self.mailbox = ray.remote(num_cpus=0, scheduling_strategy=here)(Mailbox).remote()
+        self.mailbox: Any = ray.remote(Mailbox).options(num_cpus=0, scheduling_strategy=here).remote()
         self.perform = ray.remote(max_retries=0)(_perform)
 
     def close(self) -> None:
