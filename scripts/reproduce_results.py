@@ -82,7 +82,7 @@ def main() -> None:
         type=int,
         help="SAC seeds, of which the best one demonstrates (default: 1, for Swimmer and Hopper 5)",
     )
-    parser.add_argument("--frames-scale", type=float, default=1.0, help="scale all budgets, for a quick look")
+    parser.add_argument("--frames-scale", type=float, default=1.0, help="scale all frames, for a quick look")
     parser.add_argument(
         "--save-dir", default="reproduced_results", help="results go to SAVE_DIR/ENV/, SAVE_DIR/table.md and methods.md"
     )
