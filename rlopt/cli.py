@@ -8,7 +8,7 @@ import ast
 import inspect
 import itertools
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields
 from functools import cache
 from pathlib import Path
@@ -94,11 +94,11 @@ def add_config_flags(
             if field.name in seen:
                 continue
             seen.add(field.name)
-            default = defaults.get(field.name, None if field.default is MISSING else field.default)
+            own = None if field.default is MISSING else field.default
             (parser if field.name in _FIRST else group).add_argument(
                 *(f"--{name}" for name in (field.name.replace("_", "-"), *_OTHER_NAMES.get(field.name, ()))),
                 dest=field.name,
-                help=_help(docs[field.name], default),
+                help=_help(docs[field.name], defaults.get(field.name, own), _others(field.name, own, configs)),
                 default=defaults.get(field.name),
                 **_argument(hints[field.name]),
             )
@@ -107,13 +107,27 @@ def add_config_flags(
                 parser.add_argument("--hidden-size", dest=field.name, type=width, metavar="WIDTH", help=text)
 
 
-def _help(text: str, default: Any) -> str:
-    """The help of a flag, with its default where there is one."""
+def _others(name: str, default: Any, configs: Sequence[type]) -> dict[str, Any]:
+    """Defaults of this field that are not the first one, by the method whose config class has them."""
+    found = {}
+    for config in configs:
+        if sections := getattr(config, "sections", ()):
+            found[sections[-1]] = getattr(config, name, default)
+    return {method: value for method, value in found.items() if value != default}
+
+
+def _help(text: str, default: Any, others: Mapping[str, Any]) -> str:
+    """The help of a flag, with its default where there is one, and those of methods that have another."""
+    if default is not None:
+        of_methods = (f", {method}: {_shown(value)}" for method, value in others.items())
+        text = f"{text.rstrip('.')} (default: {_shown(default)}{''.join(of_methods)})"
+    return text.rstrip(".").replace("%", "%%")
+
+
+def _shown(default: Any) -> str:
     if isinstance(default, bool):
-        default = "yes" if default else "no"
-    shown = " ".join(map(str, default)) if isinstance(default, tuple) else default
-    text = text.rstrip(".") if default is None else f"{text.rstrip('.')} (default: {shown})"
-    return text.replace("%", "%%")
+        return "yes" if default else "no"
+    return " ".join(map(str, default)) if isinstance(default, tuple) else str(default)
 
 
 def _argument(hint: Any) -> dict[str, Any]:

@@ -88,7 +88,14 @@ def test_every_field_has_a_flag_and_its_docstring_is_the_help(script, monkeypatc
         shown = {True: "yes", False: "no"}[default] if isinstance(default, bool) else default
         shown = " ".join(map(str, shown)) if isinstance(shown, tuple) else shown
         if default is not None:
-            assert entries[flag(name)].endswith(f"{text} (default: {shown})"), name
+            assert re.search(rf"{re.escape(f'{text} (default: {shown}')}(, \w+: [^()]+)?\)$", entries[flag(name)]), name
+
+
+def test_a_method_with_another_default_is_named(monkeypatch, capsys):
+    entries, _ = help_entries(monkeypatch, capsys, "04_compare_methods.py")
+    assert entries["--num-critics"].endswith("(default: 2, iqlearn: 1)")
+    assert entries["--initial-alpha"].endswith("(default: 1.0, iqlearn: 0.01)")
+    assert entries["--min-observation-std"].endswith("(default: 1.0, gail: 0.01)")
 
 
 @SCRIPTS
