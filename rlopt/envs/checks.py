@@ -74,7 +74,9 @@ def look_once(env: gym.Env, name: str) -> bool:
             raise UserError(f"{name}: step({action.tolist()}) fails: {_one_line(error)}{hint}") from error
         _check_observation(env, name, observation, f"step {number}")
         if np.ndim(reward) or not np.issubdtype(np.asarray(reward).dtype, np.number):
-            raise UserError(f"{name}: step() returns the reward {reward!r}, not one number.")
+            several = " Objectives need weights: register it with a wrapper, as MO-Gymnasium's LinearReward is one."
+            hint = several * (np.size(reward) > 1)
+            raise UserError(f"{name}: step() returns the reward {reward!r}, not one number.{hint}")
         if not np.isfinite(reward):
             raise UserError(f"{name}: step {number} returns the reward {reward}.")
         if terminated or truncated:

@@ -48,7 +48,11 @@ WRONG = {
     ),
     "an array as reward": (
         {"step": step_with(lambda o, r, te, tr, i: (o, np.array([r]), te, tr, i))},
-        "the reward array.*, not one number",
+        r"the reward array.*, not one number\.$",
+    ),
+    "several objectives": (
+        {"step": step_with(lambda o, r, te, tr, i: (o, np.array([r, r]), te, tr, i))},
+        r"the reward array.*, not one number\. Objectives need weights: .*LinearReward",
     ),
     "no reward": ({"step": step_with(lambda o, r, te, tr, i: (o, None, te, tr, i))}, "the reward None, not one number"),
     "a reward of NaN": ({"step": step_with(lambda o, r, te, tr, i: (o, np.nan, te, tr, i))}, "returns the reward nan"),

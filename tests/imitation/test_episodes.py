@@ -250,8 +250,11 @@ def test_the_environment_comes_along():
     assert again.make().unwrapped.goal == 2.0
 
 
-def test_a_random_return_that_was_not_recorded_is_measured():
+def test_a_random_return_that_was_not_recorded_is_measured(caplog):
     assert prepare_demonstrations([TWO[0]], "TestPush-v0").random_return == -LIMIT
+    assert "random actions" not in caplog.text
+    prepare_demonstrations([TWO[0] | {"rewards": np.full(3, -99.0)}], "TestPush-v0")
+    assert "mean return, -297, is no better than that of random actions, -" in caplog.text
     assert prepare_demonstrations([TWO[0]], "TestPush-v0").expert_return is None
 
 

@@ -1,11 +1,13 @@
 """HDF5 files of robomimic: `data/demo_*/{obs/*, next_obs/*, actions, rewards, dones}`.
 
-Mandlekar et al., "What Matters in Learning from Offline Human Demonstrations for Robot Manipulation", 2021. Actions are
-in [-1, 1] already. Observations are a dict: they are joined in the order of the environment's space, or, where that is a
-vector, in the order of their names. Without `next_obs` the last step of an episode is dropped and counted.
+Mandlekar et al., "What Matters in Learning from Offline Human Demonstrations for Robot Manipulation", 2021. Actions are in
+the environment's units for gymnasium's environments (their type is 2 in the file), else in [-1, 1] already. Observations are a
+dict: they are joined in the order of the environment's space, or, where that is a vector, in the order of their names. Without
+`next_obs` the last step of an episode is dropped and counted; so it is where that of the last step repeats its observation, as
+`convert_d4rl.py` writes it.
 
-`dones` marks success, the last step, or both. It counts as a final state only for gymnasium's environments (their type is 2
-in the file) and before the time limit: robosuite's do not end at success.
+`dones` marks success, the last step, or both. It counts as a final state only for gymnasium's environments and before the time
+limit: robosuite's do not end at success.
 """
 
 from __future__ import annotations
@@ -47,8 +49,9 @@ def read(source: Any, env: Any = None) -> Demonstrations:
             length = len(group["actions"])
             kept = names or _vectors(group["obs"])
             episode: Episode = {"observations": join(group["obs"], kept), "actions": np.asarray(group["actions"])}
-            if "next_obs" in group:
-                episode["next_observations"] = join(group["next_obs"], kept)
+            following = join(group["next_obs"], kept) if "next_obs" in group else None
+            if following is not None and not np.array_equal(following[-1], episode["observations"][-1]):
+                episode["next_observations"] = following
             if "rewards" in group:
                 episode["rewards"] = np.asarray(group["rewards"])
             done = "dones" in group and bool(group["dones"][-1])
@@ -58,7 +61,7 @@ def read(source: Any, env: Any = None) -> Demonstrations:
         left_out = sorted(set(group["obs"]) - set(kept))
     if left_out:
         warn(f"{source}: the observations {', '.join(left_out)} are left out.")
-    return from_episodes(episodes, spec, actions_scaled=True)
+    return from_episodes(episodes, spec, actions_scaled=not gymnasium)
 
 
 def _vectors(observations: Any) -> list[str]:

@@ -1,5 +1,6 @@
 """D4RL and robomimic."""
 
+import itertools
 import logging
 
 import gymnasium as gym
@@ -117,7 +118,7 @@ def test_robomimic_joins_observations_in_the_order_of_the_space(env, order, capl
     data = read("robomimic", FIXTURES / "robomimic.hdf5", spec)
     for key in ("observation", "next_observation"):
         object.__setattr__(data, key, getattr(data, key)[:, order])
-    # a final state and the time limit; actions are in [-1, 1] already
+    # a final state and the time limit; actions are in the environment's units
     assert assert_steps(data, [100, 200], [3, 5]) == [False, True]
     assert not caplog.messages
 
@@ -135,15 +136,30 @@ def robomimic(tmp_path):
         yield path, file
 
 
-def test_robosuite_does_not_end_at_success(robomimic):
+def test_robosuite_acts_in_plus_minus_one_and_does_not_end_at_success(robomimic):
     path, file = robomimic
     file["data"].attrs["env_args"] = '{"env_name": "Lift", "type": 1}'
+    for demo in ("demo_0", "demo_1"):
+        file[f"data/{demo}/actions"][:] = file[f"data/{demo}/actions"][:] / 2 - 1
     file["data/demo_0/dones"][1] = 1
     file.flush()
     file.close()
     data = read("robomimic", path)
+    assert data.action[:3, 0].tolist() == [-0.5, 0.0, 0.5]
     assert data.terminated.sum() == 0
     assert data.truncated.nonzero().flatten().tolist() == [2, 7]
+
+
+def test_robomimic_of_d4rl_repeats_the_last_observation(robomimic, caplog):
+    """As its convert_d4rl.py writes an end, of whatever kind."""
+    path, file = robomimic
+    for demo, key in itertools.product(("demo_0", "demo_1"), ("position", "last")):
+        file[f"data/{demo}/next_obs/{key}"][-1] = file[f"data/{demo}/obs/{key}"][-1]
+    file.close()
+    data = read("robomimic", path)
+    assert data.episode_lengths.tolist() == [2, 4]
+    assert data.next_observation[:, 1].tolist() == [101, 102, 201, 202, 203, 204]
+    assert caplog.messages == ["2 of 2 episodes lost their last step: the observation after it was not recorded."]
 
 
 def test_robomimic_without_next_observations_or_any(robomimic, caplog):
