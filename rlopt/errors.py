@@ -1,6 +1,7 @@
-"""The exceptions that speak to the user."""
+"""What speaks to the user: exceptions and warnings."""
 
 import errno
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -36,3 +37,8 @@ class CannotWrite(UserError):
         remedy = "free some space" if self.error.errno in FULL else "see that it can be written to"
         remedy = "make it writable" if self.error.errno in _CLOSED else remedy
         return CannotWrite(self.path, self.error, f"{remedy}, then {then}")
+
+
+def warn(message: str) -> None:
+    """One sentence to the log; the scripts print it."""
+    logging.getLogger("rlopt").warning(message)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rlopt.errors import UserError
+from rlopt.errors import UserError, warn
 
 if TYPE_CHECKING:
     import gymnasium as gym
@@ -51,10 +50,10 @@ def look_once(env: gym.Env, name: str) -> bool:
     """
     first, second, again = (_reset(env, name, seed) for seed in (1, 2, 1))
     if not np.array_equal(first, again):
-        _warn(f"{name}: reset(seed) gives another start each time, so evaluations of methods are not paired.")
+        warn(f"{name}: reset(seed) gives another start each time, so evaluations of methods are not paired.")
     alike = np.array_equal(first, second) and np.array_equal(first, again)
     if alike:
-        _warn(f"{name}: every reset(seed) gives the same start, so episodes begin with a second one without a seed.")
+        warn(f"{name}: every reset(seed) gives the same start, so episodes begin with a second one without a seed.")
     wrapper: Any = env
     while wrapper is not env.unwrapped:
         if type(wrapper).__name__ in ("NormalizeObservation", "NormalizeReward"):
@@ -114,7 +113,3 @@ def _check_observation(env: gym.Env, name: str, observation: Any, when: str) -> 
 
 def _one_line(error: Exception) -> str:
     return f"{' '.join(str(error).split()) or type(error).__name__}".rstrip(".") + "."
-
-
-def _warn(message: str) -> None:
-    logging.getLogger("rlopt").warning(message)

@@ -1,13 +1,12 @@
 """Cache of finished stages on disk, for resuming an interrupted comparison or study, and for cells that ran by themselves."""
 
-import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rlopt.envs.spec import folder_name
-from rlopt.errors import UserError
+from rlopt.errors import UserError, warn
 from rlopt.experiments.resuming import changed_settings
 from rlopt.logs.files import load_safely, save_atomically
 from rlopt.logs.run_folder import to_json
@@ -65,7 +64,7 @@ class StageCache:
                 f"What is in {file.parent} was begun with other demonstrations: "
                 "give it the same ones, or leave out --resume."
             )
-        _warn(
+        warn(
             f"What is in {file.parent} was begun with other settings ({', '.join(sorted(differing))}): it is begun anew."
         )
         return {}
@@ -96,7 +95,7 @@ class StageCache:
         kept = self.stages.get(name)
         changed = {} if kept is None else changed_settings(kept["config"], config)
         if changed:
-            _warn(f"{name} had other settings ({', '.join(sorted(changed))}): it is trained anew.")
+            warn(f"{name} had other settings ({', '.join(sorted(changed))}): it is trained anew.")
         return None if kept is None or changed else kept["result"]
 
     def keep(self, name: str, config: Any, result: dict[str, Any]) -> None:
@@ -150,10 +149,6 @@ def recorded_command(folder: str | Path) -> dict[str, Any]:
         raise UserError(f"The comparison in {folder} does not tell its flags: give them again, and --resume alone.")
     name = folder_name(state["settings"]["env"], state["settings"]["env_kwargs"])
     return {**state["command"], "save_dir": str(Path(folder).resolve().parents[len(Path(name).parts) - 1])}
-
-
-def _warn(message: str) -> None:
-    logging.getLogger("rlopt").warning(message)
 
 
 def _check_form(state: Any, check: Callable[[str, dict[str, Any]], None]) -> None:

@@ -1,6 +1,5 @@
 """The results of a comparison on Weights & Biases: a run of their own, beside those of the methods in its group."""
 
-import logging
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -9,6 +8,7 @@ from typing import Any
 
 from rlopt.agents.methods import METHODS
 from rlopt.config import RunOptions
+from rlopt.errors import warn
 from rlopt.logs.run_folder import to_json
 from rlopt.logs.wandb_sink import WandbOptions, WandbSink
 from rlopt.report.page import CLIPS
@@ -35,7 +35,7 @@ def share_results(results: Mapping[str, Any], directory: Path, options: RunOptio
         "title": f"{results['env']}: results",
     }
     where = WandbOptions(project=PROJECT, entity=options.wandb_entity, group=options.wandb_group)
-    sink = WandbSink(where, directory, to_json(config), resuming, _say, logging.getLogger("rlopt").warning)
+    sink = WandbSink(where, directory, to_json(config), resuming, _say, warn)
     files = [directory / name for name in (*FILES, PAGE, *CLIPS) if (directory / name).is_file()]
     clip = next((file for file in files if file.name in CLIPS), None)
 

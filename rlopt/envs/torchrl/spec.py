@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -18,7 +17,7 @@ from rlopt.envs.spec import EnvSpec
 from rlopt.envs.torchrl.source import base_of, copies, default_device, find, first_reset, make, name_of
 from rlopt.envs.torchrl.streams import Stream
 from rlopt.envs.versions import one_line
-from rlopt.errors import UserError
+from rlopt.errors import UserError, warn
 
 
 class Keys(NamedTuple):
@@ -174,9 +173,9 @@ def _look_once(env: EnvBase, name: str, keys: Keys, size: int) -> None:
         raise UserError(f"{name}: a reset or step fails: {type(error).__name__}: {one_line(error)}.") from error
     first, other, again = starts
     if not torch.equal(first, again):
-        _warn(f"{name}: set_seed(seed) gives other starts each time, so evaluations of methods are not paired.")
+        warn(f"{name}: set_seed(seed) gives other starts each time, so evaluations of methods are not paired.")
     elif torch.equal(first, other):
-        _warn(f"{name}: every set_seed(seed) gives the same starts.")
+        warn(f"{name}: every set_seed(seed) gives the same starts.")
 
 
 def _checked(value: Tensor | None, shape: tuple[int, int], name: str, when: str, what: str = "observation") -> Tensor:
@@ -186,7 +185,3 @@ def _checked(value: Tensor | None, shape: tuple[int, int], name: str, when: str,
     if not torch.isfinite(value).all():
         raise UserError(f"{name}: {when} gives NaN or infinity as its {what}.")
     return value.clone()
-
-
-def _warn(message: str) -> None:
-    logging.getLogger("rlopt").warning(message)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,11 +14,6 @@ from rlopt.envs.spec import EnvSpec, as_spec
 from rlopt.errors import UserError
 
 Episode = dict[str, Any]
-
-
-def warn(message: str) -> None:
-    """One sentence to the log."""
-    logging.getLogger("rlopt").warning(message)
 
 
 def as_path(source: Any) -> Path | None:
