@@ -3,7 +3,7 @@
 import math
 from copy import deepcopy
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -76,6 +76,52 @@ class EnvironmentReward(Reward):
     """The environment's own reward: with inverse_eta = 0, IPMD then is SAC, bit for bit."""
 
 
+class DiscriminatingReward(Reward):
+    """A reward whose networks learn to tell the expert's transitions from the policy's, with a gradient penalty."""
+
+    needs_expert = True
+    name = "the reward"
+    """For messages."""
+    parts: ClassVar[tuple[str, ...]]
+    """Names of networks and optimiser."""
+    running: ClassVar[tuple[str, ...]]
+    """Names of tensors `[S]`."""
+    optimizer: Adam
+    generator: torch.Generator
+
+    @property
+    def optimizers(self) -> list[Adam]:
+        """Of the networks."""
+        return [self.optimizer]
+
+    @property
+    def generators(self) -> list[torch.Generator]:
+        """Of the points at which the gradient penalty is taken."""
+        return [self.generator]
+
+    def draw(self, batch: Transition) -> Tensor:
+        """Weights `[S, B, 1]`, uniform: where between the two batches the gradient penalty is taken."""
+        return uniform_like(batch.reward, self.generator)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that training goes on from; tensors and primitives only."""
+        parts = {name: getattr(self, name).state_dict() for name in self.parts}
+        return {
+            **parts,
+            "generator": self.generator.get_state(),
+            **{name: getattr(self, name) for name in self.running},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` returned. Raises ValueError if it is of other networks."""
+        check_form(state, self.state_dict(), self.name)
+        for name in self.parts:
+            getattr(self, name).load_state_dict(state[name])
+        set_generator(self.generator, state["generator"])
+        for name in self.running:
+            getattr(self, name).copy_(state[name])
+
+
 class _NetworkReward(Reward):
     """What the learned and the frozen reward share: networks that score, and what follows the end of an episode."""
 
@@ -125,10 +171,11 @@ def update_termination_rates(policy_rate: Tensor, expert_rate: Tensor, batch: Tr
     expert_rate.lerp_(expert.terminated.mean(-1), RUNNING_MEAN_RATE)
 
 
-class LearnedReward(_NetworkReward):
+class LearnedReward(DiscriminatingReward, _NetworkReward):
     """Reward networks of S seeds that learn to tell the expert's transitions from the policy's."""
 
-    needs_expert = True
+    parts = ("net", "scoring_net", "optimizer")
+    running = ("mean_weight", "policy_termination_rate", "expert_termination_rate", "highest_reward")
 
     def __init__(
         self,
@@ -151,20 +198,6 @@ class LearnedReward(_NetworkReward):
         self.policy_termination_rate = torch.zeros(num_seeds, device=device)
         self.expert_termination_rate = torch.zeros(num_seeds, device=device)
         self.highest_reward = torch.full((num_seeds,), 1 / config.value_regularizer, device=device)
-
-    @property
-    def optimizers(self) -> list[Adam]:
-        """Of the reward networks."""
-        return [self.optimizer]
-
-    @property
-    def generators(self) -> list[torch.Generator]:
-        """Of the points at which the gradient penalty is taken."""
-        return [self.generator]
-
-    def draw(self, batch: Transition) -> Tensor:
-        """Weights `[S, B, 1]`, uniform: where between the two batches the gradient penalty is taken."""
-        return uniform_like(batch.reward, self.generator)
 
     def update(self, batch: Transition, expert: Transition | None, noise: Tensor | None) -> Relabelled:
         """One step of  min_theta  E_pi[r] - E_expert[r] + psi(theta); returns r_theta of both batches from before it."""
@@ -215,22 +248,6 @@ class LearnedReward(_NetworkReward):
         """Standardise observations with mean and standard deviation `[O]`."""
         for net in (self.net, self.scoring_net):
             net.standardizer.fit(mean, std, self.config.min_observation_std)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that training goes on from; tensors and primitives only."""
-        parts = {name: getattr(self, name).state_dict() for name in ("net", "scoring_net", "optimizer")}
-        return {**parts, "generator": self.generator.get_state(), **{n: getattr(self, n) for n in self._RUNNING}}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` returned."""
-        check_form(state, self.state_dict(), "the reward")
-        for name in ("net", "scoring_net", "optimizer"):
-            getattr(self, name).load_state_dict(state[name])
-        set_generator(self.generator, state["generator"])
-        for name in self._RUNNING:
-            getattr(self, name).copy_(state[name])
-
-    _RUNNING = ("mean_weight", "policy_termination_rate", "expert_termination_rate", "highest_reward")
 
 
 class FrozenReward(_NetworkReward):
