@@ -87,7 +87,7 @@ class StageCache:
             file.unlink(missing_ok=True)
         self._taken_over = []
 
-    def find(self, name: str, config: Any = None) -> dict[str, Any] | None:
+    def find(self, name: str, config: Any) -> dict[str, Any] | None:
         """The result called `name` of a stage with this `config`, if it is there.
 
         A config that differs in where and how often things are done, not in what is learned, is the same.
@@ -102,12 +102,6 @@ class StageCache:
         """Take the result of a stage with this config, and write it."""
         self.stages[name] = {"config": to_json(config), "result": result}
         self.save()
-
-    def get_or_run(self, name: str, run: Callable[[], dict[str, Any]], config: Any = None) -> dict[str, Any]:
-        """The result called `name`, of a stage with this `config`: from the cache, or by running it now."""
-        if self.find(name, config) is None:
-            self.keep(name, config, run())
-        return self.stages[name]["result"]
 
 
 def cells_folder(path: Path) -> Path:
@@ -152,7 +146,7 @@ def recorded_command(folder: str | Path) -> dict[str, Any]:
 
 
 def _check_form(state: Any, check: Callable[[str, dict[str, Any]], None]) -> None:
-    """Raise an exception unless a file has what `get_or_run` writes: settings, and by stage a config and a result."""
+    """Raise an exception unless a file has what `StageCache.save` writes: settings, and by stage a config and a result."""
     if not isinstance(state, dict) or not isinstance(state.get("stages"), dict) or "settings" not in state:
         raise ValueError("there are no settings or no stages")
     if not isinstance(state.get("command", {}), dict):
