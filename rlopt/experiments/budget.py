@@ -1,5 +1,6 @@
 """Whether the frames of a training are enough for its environment."""
 
+from contextlib import closing
 from functools import cache
 
 from rlopt.checked import require_positive
@@ -29,11 +30,8 @@ def _has_safety_cap(spec: EnvSpec, frames: int) -> bool:
 
         ends = torchrl_ends(spec, frames)
     else:
-        env = spec.make()
-        try:
+        with closing(spec.make()) as env:
             ends = ends_by_itself(env, frames)
-        finally:
-            env.close()
     if ends:
         warn(
             f"The time limit of {spec.env_id} ({spec.max_episode_steps:,} steps) is above the {frames:,} frames of the "

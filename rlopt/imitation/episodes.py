@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from rlopt.commands import called
+from rlopt.envs.observations import observation_space
 from rlopt.envs.spec import EnvSpec, as_spec
 from rlopt.errors import UserError, warn
 from rlopt.imitation.checks import ROUNDING, begin_with_resets, check_no_actions, storable, unread_flags
@@ -217,15 +218,7 @@ def _vectors(value: Any, spec: EnvSpec, where: str) -> np.ndarray:
     return vectors
 
 
-@lru_cache(maxsize=1)  # of the episodes of one call; making an environment takes time
-def _space(spec: EnvSpec) -> Any:
-    """The environment's observation space before it was flattened."""
-    from gymnasium.wrappers import FlattenObservation
-
-    env = spec.make()
-    space = env.env.observation_space if isinstance(env, FlattenObservation) else env.observation_space
-    env.close()
-    return space
+_space = lru_cache(maxsize=1)(observation_space)  # of the episodes of one call; making an environment takes time
 
 
 def _join(value: Any, space: Any, where: str) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -262,11 +263,8 @@ def play(
     `num_seeds` is by default what the policy says, else 1; the rest is as of `Evaluator`.
     """
     seeds = getattr(policy, "num_seeds", 1) if num_seeds is None else num_seeds
-    evaluator = Evaluator(env, num_seeds=seeds, episodes=episodes, envs=envs, device=device)
-    try:
+    with closing(Evaluator(env, num_seeds=seeds, episodes=episodes, envs=envs, device=device)) as evaluator:
         return evaluator.play(policy)
-    finally:
-        evaluator.close()
 
 
 def evaluate(policy: ObservationToAction, env: str | EnvSpec, **how: Any) -> np.ndarray:
