@@ -69,6 +69,16 @@ def load_agent(path: str | Path, device: torch.device | str = "cpu") -> tuple[Ag
     return agent, {key: value for key, value in state.items() if key != "agent"}
 
 
+def check_fits(what: Any, agent: Agent, where: str, sizes: tuple[int, int]) -> None:
+    """Raise UserError, which calls the agent `what`, if the environment `where` has other O and A than it."""
+    own = agent.observation_size, agent.action_size
+    if own != sizes:
+        raise UserError(
+            f"{what} is for observations of size {own[0]} and actions of size {own[1]}, but {where} has {sizes[0]} and "
+            f"{sizes[1]}."
+        )
+
+
 def _check_head(state: dict[str, Any]) -> None:
     for key, kind in (("kind", str), ("env_id", str), ("config", dict), ("agent", dict)):
         if not isinstance(state[key], kind):

@@ -8,7 +8,7 @@ import torch
 
 from rlopt.agents import IPMD, METHODS, FrozenReward
 from rlopt.agents.precision import settle_precision
-from rlopt.agents.saving import load_agent
+from rlopt.agents.saving import check_fits, load_agent
 from rlopt.config import RunOptions, TrainingConfig
 from rlopt.envs.spec import EnvSpec, as_spec, check_env_workers
 from rlopt.errors import UserError
@@ -85,12 +85,7 @@ def frozen_reward_agent(
     teacher, about = load_agent(path, device)
     if not isinstance(teacher, IPMD):
         raise UserError(f"{path} holds {about['kind'].upper()}, not IPMD: only IPMD learns a reward.")
-    sizes = (teacher.observation_size, teacher.action_size)
-    if sizes != spec.sizes:
-        raise UserError(
-            f"The reward in {path} is for observations of size {sizes[0]} and actions of size {sizes[1]}, "
-            f"but {spec.env_id} has {spec.observation_size} and {spec.action_size}."
-        )
+    check_fits(f"The reward in {path}", teacher, spec.env_id, spec.sizes)
     if teacher.num_seeds != training.num_seeds:
         raise UserError(f"{path} holds {teacher.num_seeds} rewards: use --num-seeds {teacher.num_seeds}.")
     without_expert = {"expert_ratio": 0.0, "recent_ratio": 0.0, "expert_bound": False}
@@ -98,11 +93,11 @@ def frozen_reward_agent(
     state = teacher.reward.state_dict()
     agent = IPMD(
         config,
-        *sizes,
+        *spec.sizes,
         num_seeds=training.num_seeds,
         seed=training.seed,
         device=device,
-        reward=FrozenReward(config, *sizes, state, device),
+        reward=FrozenReward(config, *spec.sizes, state, device),
     )
     standardizer = teacher.reward.scoring_net.standardizer  # type: ignore[attr-defined]
     agent.fit_standardizers(standardizer.mean, standardizer.std)
