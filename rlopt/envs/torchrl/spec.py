@@ -82,11 +82,8 @@ def keys_of(env: EnvBase, name: str) -> Keys:
             f"{name} observes {told or 'no floating-point numbers'}; rlopt needs one flat vector, called 'observation' if "
             "there are others: TorchRL's CatTensors(in_keys=[...], out_key='observation') makes one."
         )
-    if (
-        len(env.action_keys) != 1
-        or env.reward_keys != ["reward"]
-        or env.done_keys != [*filter(_is_name, env.done_keys)]
-    ):
+    nested_ends = any(not isinstance(key, str) for key in env.done_keys)
+    if len(env.action_keys) != 1 or env.reward_keys != ["reward"] or nested_ends:
         raise UserError(f"{name} has several actions, rewards or ends of episodes (agents); rlopt needs one of each.")
     native = any(vars(layer).get("_torchrl_native_autoreset") for layer in (env, base_of(env)))
     if native or _hides_ends(env) or type(base_of(env)).__name__ == "IsaacLabWrapper":
@@ -95,10 +92,6 @@ def keys_of(env: EnvBase, name: str) -> Keys:
             "TorchRL reset them (native_autoreset=False, where the wrapper has it)."
         )
     return Keys(next(iter(observed)), env.action_keys[0])
-
-
-def _is_name(key: NestedKey) -> bool:
-    return isinstance(key, str)
 
 
 def _hides_ends(env: EnvBase) -> bool:
