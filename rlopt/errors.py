@@ -2,6 +2,8 @@
 
 import errno
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,15 @@ class CannotWrite(UserError):
         remedy = "free some space" if self.error.errno in FULL else "see that it can be written to"
         remedy = "make it writable" if self.error.errno in _CLOSED else remedy
         return CannotWrite(self.path, self.error, f"{remedy}, then {then}")
+
+
+@contextmanager
+def writing(path: Path | str) -> Iterator[None]:
+    """What the system cannot write in the block is raised as CannotWrite of this path."""
+    try:
+        yield
+    except OSError as error:
+        raise CannotWrite(path, error) from error
 
 
 def warn(message: str) -> None:

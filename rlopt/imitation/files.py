@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rlopt.errors import CannotWrite, UserError, warn
+from rlopt.errors import UserError, warn, writing
 from rlopt.imitation.demonstrations import COLLECT, Demonstrations
 from rlopt.logs.files import check_writable, load_safely, save_atomically, write_text_atomically
 from rlopt.logs.lock import WAIT_SECONDS, only_process_in
@@ -93,10 +93,8 @@ def _keep(path: Path) -> Path:
         if not backup.exists():
             os.link(path, backup)
     except OSError:  # a file system without second names: the file gets another one
-        try:
+        with writing(backup):
             os.replace(path, backup)
-        except OSError as error:
-            raise CannotWrite(backup, error) from error
     return backup
 
 
