@@ -21,6 +21,9 @@ from typing import IO, Any, TextIO
 from rlopt.errors import DISK_ERRORS, CannotWrite, UserError, writing
 from rlopt.logs.damage import check_archive
 
+STOPS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+"""Signals that ask a program to end."""
+
 
 def check_writable(directory: Path | str, *names: str) -> None:
     """Creates `directory` and writes to it once, so that a run fails (with a UserError) at its start, not at its end.
@@ -184,8 +187,7 @@ def _interrupts_delayed() -> Iterator[None]:
         yield
         return
     received: list[int] = []
-    stops = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
-    stops = [stop for stop in stops if callable(signal.getsignal(stop))]  # not those that are ignored
+    stops = [stop for stop in STOPS if callable(signal.getsignal(stop))]  # not those that are ignored
     handlers = {stop: signal.signal(stop, lambda number, frame: received.append(number)) for stop in stops}
     try:
         yield

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -129,15 +129,7 @@ class Evaluator:
         """The same episodes with all their transitions: a list of P per seed."""
         rows: list[list[tuple]] = [[] for _ in range(self.num_seeds * self.episodes)]
         for step in self._play(policy):
-            columns = (
-                step.observation,
-                step.action,
-                step.next_observation,
-                step.reward,
-                step.terminated,
-                step.truncated,
-            )
-            for index, *row in zip(step.episodes, *columns, strict=True):
+            for index, *row in zip(*step[:-1], strict=True):  # all but infos
                 rows[index].append(tuple(row))
         episodes = [Episode.of(row) for row in rows]
         return [episodes[i : i + self.episodes] for i in range(0, len(episodes), self.episodes)]
@@ -196,8 +188,7 @@ class Evaluator:
         )
 
 
-@dataclass(frozen=True)
-class _Step:
+class _Step(NamedTuple):
     """One step of the episodes that are not over, `[n, .]`."""
 
     episodes: np.ndarray
