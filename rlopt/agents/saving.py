@@ -54,11 +54,7 @@ def load_agent(path: str | Path, device: torch.device | str = "cpu") -> tuple[Ag
         config = method.config(**state["config"])
         _check_sizes(state, config)
         agent = method.agent(
-            config,
-            state["observation_size"],
-            state["action_size"],
-            num_seeds=len(state["seeds"]),
-            device=device,
+            config, state["observation_size"], state["action_size"], num_seeds=len(state["seeds"]), device=device
         )
         agent.load_state_dict(state["agent"])
         _check_bounds(state)

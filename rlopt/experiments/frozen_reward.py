@@ -14,14 +14,7 @@ from rlopt.envs.spec import EnvSpec, as_spec, check_env_workers
 from rlopt.errors import UserError
 from rlopt.experiments.budget import check_whole_episode
 from rlopt.experiments.resuming import recorded_settings, recorded_spec, settings_over
-from rlopt.experiments.run import (
-    Settings,
-    StageResult,
-    configure_method,
-    final_evaluation,
-    save_models,
-    training_run,
-)
+from rlopt.experiments.run import Settings, StageResult, configure_method, final_evaluation, save_models, training_run
 from rlopt.report.results import success_words
 from rlopt.training import train_online
 from rlopt.training.devices import choose_device

@@ -16,13 +16,7 @@ from rlopt.config import LoopConfig, RunOptions, Selection, TrainingConfig
 from rlopt.envs.spec import EnvSpec, as_spec
 from rlopt.experiments.budget import check_whole_episode
 from rlopt.experiments.cells import Plan, resources_of, run_in_turn
-from rlopt.experiments.run import (
-    Settings,
-    configure_methods,
-    final_evaluation,
-    train,
-    training_run,
-)
+from rlopt.experiments.run import Settings, configure_methods, final_evaluation, train, training_run
 from rlopt.experiments.study_cells import Stage, study_plan
 from rlopt.imitation.demonstrations import Demonstrations
 from rlopt.imitation.expert_buffer import ExpertReplayBuffer
