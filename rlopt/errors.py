@@ -1,9 +1,10 @@
-"""What speaks to the user: exceptions and warnings."""
+"""What speaks to the user: exceptions, warnings, lines on the screen."""
 
 import errno
 import logging
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,12 @@ def writing(path: Path | str) -> Iterator[None]:
         yield
     except OSError as error:
         raise CannotWrite(path, error) from error
+
+
+def say(text: str) -> None:
+    """A line on the screen; that it cannot be written there (a full disk behind `2> FILE`) ends nothing."""
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
 
 
 def warn(message: str) -> None:

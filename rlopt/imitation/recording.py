@@ -1,5 +1,6 @@
 """Demonstrations recorded from a policy."""
 
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -32,10 +33,10 @@ def record_demonstrations(
         device: where the policy lives.
         envs: environments at the same time; None: one per episode.
     """
-    evaluator = Evaluator(spec, episodes=episodes, first_reset_seed=DEMONSTRATION_SEED, envs=envs, device=device)
-    (recorded,) = evaluator.record(policy)
-    evaluator.close()
-    random_returns = evaluate(random_policy(spec.action_size), spec, envs=envs, device=device)
+    how: dict[str, Any] = {"envs": envs, "device": device}
+    with closing(Evaluator(spec, episodes=episodes, first_reset_seed=DEMONSTRATION_SEED, **how)) as evaluator:
+        (recorded,) = evaluator.record(policy)
+    random_returns = evaluate(random_policy(spec.action_size), spec, **how)
     columns: dict[str, Any] = {
         name: torch.from_numpy(np.concatenate([getattr(episode, name) for episode in recorded]))
         for name in TRANSITION_KEYS

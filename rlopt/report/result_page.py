@@ -20,26 +20,16 @@ CURVES = (
 )
 
 
-def write_result_page(
-    results: Mapping[str, Any],
-    stages: Mapping[str, Mapping[str, Any]],
-    directory: Path,
-    command: Mapping[str, Any] | None = None,
-) -> None:
-    """Write `PAGE` beside the files of `write_comparison`, which it shows, with the clip that is there, if there is one.
-
-    `command`: the flags of step 4; None: it was called from Python.
-    """
-    result_page(results, stages, directory, command).write(directory / PAGE)
-
-
 def result_page(
     results: Mapping[str, Any],
     stages: Mapping[str, Mapping[str, Any]],
     directory: Path,
     command: Mapping[str, Any] | None = None,
 ) -> Page:
-    """The page, whose pictures are read when it is written; arguments as of `write_result_page`."""
+    """The page `PAGE` of the folder that `write_comparison` wrote to, with its pictures and the clip that is there, if any.
+
+    They are read when the page is written. `command`: the flags of step 4; None: it was called from Python.
+    """
     shown_as = {name: title for name, (title, _) in plots.appearance(results["methods"]).items()}
     titles = listed(list(shown_as.values()))
     _, _, bars, curves = (directory / name for name in FILES)

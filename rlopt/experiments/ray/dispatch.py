@@ -1,14 +1,12 @@
 """All cells of a command on many machines: what is ready is sent, what comes back is kept, what fails is tried again."""
 
-import logging
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol
 
-from rlopt.errors import UserError
+from rlopt.errors import UserError, say
 from rlopt.experiments.cells import Plan, Resources, Work
 from rlopt.experiments.ray.attempts import Attempts, sentence_of
 from rlopt.experiments.ray.landing import Landing
@@ -60,7 +58,7 @@ class Dispatch:
     ):
         self.machines, self.plans, self.needed = machines, plans, needed
         self.cells = {cell.name: cell for plan in plans for cell in plan.cells}
-        self.board = Board(list(self.cells), live, _say)
+        self.board = Board(list(self.cells), live, say)
         self.attempts = {name: Attempts() for name in self.cells}
         self.resources: dict[str, Resources] = {}
         self.works: dict[str, Work] = {}
@@ -174,7 +172,7 @@ class Dispatch:
         """Interrupt all cells, and keep their last checkpoints."""
         if not self.running:
             return
-        _say("Interrupted: the cells keep a checkpoint; Ctrl-C again stops at once.")
+        say("Interrupted: the cells keep a checkpoint; Ctrl-C again stops at once.")
         for reference in self.running:
             self.machines.cancel(reference)
         until = time.monotonic() + CANCEL_SECONDS
@@ -186,10 +184,3 @@ class Dispatch:
             references = [reference for reference in references if reference not in ended]
         for message in self.machines.messages():
             self._read(message)
-
-
-def _say(text: str) -> None:
-    try:
-        print(text, file=sys.stderr, flush=True)
-    except OSError:  # a full disk behind `2> FILE`
-        logging.getLogger("rlopt").debug(text)
