@@ -47,10 +47,10 @@ def carry_out(plans: Sequence["Plan"], args: argparse.Namespace) -> list[dict[st
     """
     from rlopt.experiments.cells import listed, run_alone, run_in_turn
 
-    asked = [f"--{name.replace('_', '-')}" for name in FLAGS[3:] if getattr(args, name) is not None]
-    require_positive(**{name: getattr(args, name) for name in FLAGS[3:] if getattr(args, name) is not None})
+    asked = {name: value for name in FLAGS[3:] if (value := getattr(args, name)) is not None}
+    require_positive(**asked)
     if asked and not (args.cells or args.ray):
-        raise UserError(f"{asked[0]} has no effect without --ray or --cells.")
+        raise UserError(f"--{next(iter(asked)).replace('_', '-')} has no effect without --ray or --cells.")
     if args.cells:
         print("\n".join(listed([cell for plan in plans for cell in plan.cells], lambda needed: over(needed, args))))
         return None

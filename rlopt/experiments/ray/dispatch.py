@@ -4,39 +4,21 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from rlopt.errors import UserError, say
 from rlopt.experiments.cells import Plan, Resources, Work
 from rlopt.experiments.ray.attempts import Attempts, sentence_of
+from rlopt.experiments.ray.cluster import Cluster
 from rlopt.experiments.ray.landing import Landing
 from rlopt.experiments.ray.mail import Progress, Snapshot, Started
 from rlopt.experiments.ray.modules import own_modules
-from rlopt.experiments.ray.perform import Order, Outcome, own_methods
+from rlopt.experiments.ray.perform import own_methods
 from rlopt.logs.board import Board
 
 WAIT_SECONDS = 0.5
 CANCEL_SECONDS = 60.0
 """What interrupted cells have for their last checkpoint."""
-
-
-class Machines(Protocol):
-    """What `Cluster` is."""
-
-    def submit(self, order: Order, needed: Resources) -> Any:
-        """Let a machine run a cell; returns a reference of its outcome."""
-
-    def messages(self) -> Sequence[Any]:
-        """What cells have told since the last time."""
-
-    def finished(self, references: Sequence[Any], seconds: float) -> list[Any]:
-        """Those whose cells have ended, within this time."""
-
-    def outcome(self, reference: Any) -> Outcome:
-        """Of a cell that has ended. Raises what it failed with."""
-
-    def cancel(self, reference: Any) -> None:
-        """Interrupt a cell."""
 
 
 class Dispatch:
@@ -51,7 +33,7 @@ class Dispatch:
 
     def __init__(
         self,
-        machines: Machines,
+        machines: Cluster,
         plans: Sequence[Plan],
         needed: Callable[[str, Resources], Resources],
         live: bool = True,
