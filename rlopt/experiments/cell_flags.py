@@ -34,11 +34,6 @@ def add_cell_flags(parser: argparse.ArgumentParser, *, of_seeds: bool = False) -
         group.add_argument("--seeds-per-cell", type=int, metavar="N", help=text)
 
 
-def keeps_cells(args: argparse.Namespace) -> bool:
-    """Whether the command uses what is finished already, whatever else its flags say."""
-    return bool(args.cells or args.cell or args.ray)
-
-
 def carry_out(plans: Sequence["Plan"], args: argparse.Namespace) -> list[dict[str, Any]] | None:
     """Do what the flags ask for: list the cells, run one, or run all that are not finished and collect.
 

@@ -185,8 +185,8 @@ class ComparisonCells:
         whole = range(self.common["num_seeds"])
         configs = {}
         for method in self.methods:
-            others = [expert for expert in self.experts if expert is not method]
-            configs[method.name] = self._config(method, whole, stages[others[-1].name] if others else None)
+            before = self._expert_of(method)
+            configs[method.name] = self._config(method, whole, None if before is None else stages[before.name])
         expert_data = self._demonstrations(stages[self.experts[-1].name] if self.experts else None)
         results = comparison_results(
             stages,
