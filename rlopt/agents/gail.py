@@ -130,22 +130,14 @@ class GAIL:
         self.num_seeds, self.device = num_seeds, self.sac.device
         self.expert_batch_size = config.expert_batch_size
         self.reward = Discriminator(self.config, *sizes, num_seeds=num_seeds, seed=seed, device=device)
+        self.optimizers = [*self.sac.optimizers, *self.reward.optimizers]
+        self.generators = [*self.sac.generators, *self.reward.generators]
         self.actor, self.policy = self.sac.actor, self.sac.policy
 
     @property
     def needs_expert_actions(self) -> bool:
         """A discriminator of states alone needs none."""
         return "a" in self.config.reward_inputs
-
-    @property
-    def optimizers(self) -> list[Adam]:
-        """Of critics, actors and discriminators."""
-        return [*self.sac.optimizers, *self.reward.optimizers]
-
-    @property
-    def generators(self) -> list[torch.Generator]:
-        """Of SAC and of the discriminators."""
-        return [*self.sac.generators, *self.reward.generators]
 
     def fit_standardizers(self, mean: Tensor, std: Tensor) -> None:
         """Let the discriminators standardise observations with the expert's mean and standard deviation `[O]`."""
