@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 
 from rlopt import losses
-from rlopt.agents.adam import Adam
 from rlopt.agents.agent import Metrics
 from rlopt.agents.common import required
 from rlopt.agents.noise import standard_normal_like
-from rlopt.agents.reward import REWARD_STREAM, DiscriminatingReward, Relabelled, update_termination_rates
+from rlopt.agents.reward import REWARD_STREAM, DiscriminatingReward, Relabelled
 from rlopt.agents.sac import SAC
 from rlopt.networks import RewardNet, seed_generators
 from rlopt.peer_config import GAILConfig
@@ -40,7 +39,7 @@ class Discriminator(DiscriminatingReward):
         device: torch.device | str = "cpu",
     ):
         self.config = config
-        self.net = RewardNet(
+        net = RewardNet(
             observation_size,
             action_size,
             config.hidden_sizes,
@@ -49,11 +48,8 @@ class Discriminator(DiscriminatingReward):
             precision=config.matmul_precision,
             absorbing=True,
         ).to(device)
-        self.optimizer = Adam(self.net.parameters(), config.discriminator_learning_rate)
-        self.generator = torch.Generator(device).manual_seed(REWARD_STREAM + seed)
+        super().__init__(net, config.discriminator_learning_rate, num_seeds, seed, device)
         self.horizon = config.gamma / (1 - config.gamma)  # gamma + gamma^2 + ...: steps in the absorbing state
-        self.policy_termination_rate = torch.zeros(num_seeds, device=device)
-        self.expert_termination_rate = torch.zeros(num_seeds, device=device)
         self.absorbing_reward = torch.zeros(num_seeds, device=device)
 
     @torch.no_grad()
@@ -94,9 +90,9 @@ class Discriminator(DiscriminatingReward):
 
     def absorbing_shares(self, batch: Transition, expert: Transition) -> tuple[Tensor, Tensor]:
         """The absorbing state's share `[S]` of the policy's occupancy and of the expert's, from running termination rates."""
-        rates = (self.policy_termination_rate, self.expert_termination_rate)
-        update_termination_rates(*rates, batch, expert)
+        self.update_termination_rates(batch, expert)
         horizon = self.horizon if self.config.absorbing_states else 0.0
+        rates = (self.policy_termination_rate, self.expert_termination_rate)
         return losses.absorbing_share(rates[0], horizon), losses.absorbing_share(rates[1], horizon)
 
     def absorbing_value(self, rho: Tensor | None = None) -> Tensor | float:
