@@ -1,6 +1,10 @@
-"""The exceptions that speak to the user."""
+"""What speaks to the user: exceptions, warnings, lines on the screen."""
 
 import errno
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,3 +40,23 @@ class CannotWrite(UserError):
         remedy = "free some space" if self.error.errno in FULL else "see that it can be written to"
         remedy = "make it writable" if self.error.errno in _CLOSED else remedy
         return CannotWrite(self.path, self.error, f"{remedy}, then {then}")
+
+
+@contextmanager
+def writing(path: Path | str) -> Iterator[None]:
+    """What the system cannot write in the block is raised as CannotWrite of this path."""
+    try:
+        yield
+    except OSError as error:
+        raise CannotWrite(path, error) from error
+
+
+def say(text: str) -> None:
+    """A line on the screen; that it cannot be written there (a full disk behind `2> FILE`) ends nothing."""
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
+
+
+def warn(message: str) -> None:
+    """One sentence to the log; the scripts print it."""
+    logging.getLogger("rlopt").warning(message)

@@ -201,11 +201,7 @@ def discounted_value(next_value: Tensor, terminated: Tensor, gamma: float) -> Te
 
 
 def iq_learn_loss(
-    policy_reward: Tensor,
-    expert_reward: Tensor,
-    policy_drop: Tensor,
-    expert_drop: Tensor,
-    value_regularizer: float,
+    policy_reward: Tensor, expert_reward: Tensor, policy_drop: Tensor, expert_drop: Tensor, value_regularizer: float
 ) -> Tensor:
     """The critics' loss `[S]`, online, with the chi-squared divergence on the data of both sides (2106.12142, section 5).
 

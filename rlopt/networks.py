@@ -138,6 +138,14 @@ class Actor(nn.Module):
         self.standardizer = standardizer or nn.Identity()
         self.mlp = StackedMLP([observation_size, *hidden_sizes, 2 * action_size], generators, precision=precision)
 
+    @property
+    def scaling(self) -> Standardizer:
+        """What standardises its observations; without such, one that leaves them as they are."""
+        if isinstance(self.standardizer, Standardizer):
+            return self.standardizer
+        weight = self.mlp.layers[0].weight
+        return Standardizer(weight.shape[1]).to(weight.device)
+
     def forward(self, observation: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
         mean, raw = self.mlp(self.standardizer(observation)).chunk(2, dim=-1)
         # a smooth bound, as in denisyarats/pytorch_sac: a hard clamp would have no gradient outside

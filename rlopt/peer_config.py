@@ -28,10 +28,7 @@ class GAILConfig(SACConfig):
     """Smallest standard deviation that observations are divided by."""
 
     sections = ("sac", "gail")
-    positive = (
-        *SACConfig.positive,
-        *("expert_batch_size", "discriminator_learning_rate", "min_observation_std"),
-    )
+    positive = (*SACConfig.positive, *("expert_batch_size", "discriminator_learning_rate", "min_observation_std"))
 
     def __post_init__(self) -> None:
         super().__post_init__()

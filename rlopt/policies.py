@@ -14,7 +14,7 @@ import torch
 
 from rlopt.agents.agent import Agent
 from rlopt.agents.common import Policy
-from rlopt.agents.saving import load_agent
+from rlopt.agents.saving import check_fits, load_agent
 from rlopt.envs.observations import as_numbers, flatten_observations, observation_space
 from rlopt.envs.spec import EnvSpec, as_spec, env_spec
 from rlopt.errors import UserError
@@ -194,9 +194,5 @@ def _environment(path: str | Path, agent: Agent, about: Mapping[str, Any], env: 
         if env is not None:
             raise
         raise UserError(f"{path} does not say the bounds of actions: give its environment (env). {error}") from error
-    if spec.sizes != sizes:
-        raise UserError(
-            f"{path} is for observations of size {sizes[0]} and actions of size {sizes[1]}, but {spec.env_id} has "
-            f"{spec.observation_size} and {spec.action_size}."
-        )
+    check_fits(path, agent, spec.env_id, spec.sizes)
     return spec

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 
-from rlopt.errors import DISK_ERRORS, UserError
+from rlopt.errors import DISK_ERRORS, UserError, say
 
 
 def run(main: Callable[[], None]) -> None:
@@ -45,8 +45,7 @@ def run(main: Callable[[], None]) -> None:
 
 def _complain(message: str, code: int) -> int:
     line = " ".join(message.split())  # torch's part of a message can have several
-    with suppress(OSError):
-        print(f"error: {line}" if code == 2 else line, file=sys.stderr)
+    say(f"error: {line}" if code == 2 else line)
     return code
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from rlopt.cli import add_config_flags, add_env_flags, check_source, look_up_env, make_parser, run
 from rlopt.comparison_flags import METHOD_CONFIGS, add_methods_flag, comparison_settings
 from rlopt.config import RunOptions, TrainingConfig
-from rlopt.experiments.cell_flags import FLAGS, add_cell_flags, carry_out, keeps_cells
+from rlopt.experiments.cell_flags import FLAGS, add_cell_flags, carry_out
 
 
 def main() -> None:
@@ -61,7 +61,7 @@ def main() -> None:
         expert_data=args.expert_data,
         demos=args.demos,
         skip_demos=args.skip_demos,
-        resume=bool(args.resume) or keeps_cells(args),
+        resume=bool(args.resume or args.cells or args.cell or args.ray),  # cells keep what is finished
         command={name: value for name, value in vars(args).items() if name not in ("resume", *FLAGS)},
         seeds_per_cell=args.seeds_per_cell,
         video=args.video,

@@ -218,19 +218,18 @@ def measure_training(args: argparse.Namespace, effort: Effort, env_id: str, size
             stack.callback(contestant.close)
             contestant.warm_up(effort.turn_seconds)
             contestants.append(contestant)
-        for number in range(effort.rounds):
-            say(f"{env_id}, width {size}: round {number + 1} of {effort.rounds}")
-            for contestant in contestants:
-                contestant.train(contestant.turn_frames)
+
+        def play_rounds(remark: str = "") -> None:
+            for number in range(effort.rounds):
+                say(f"{env_id}, width {size}: round {number + 1} of {effort.rounds}{remark}")
+                for contestant in contestants:
+                    contestant.train(contestant.turn_frames)
+
+        play_rounds()
         rows = [contestant.row() for contestant in contestants]
         if args.busy:
             with BusyProcesses(args.busy):
-                for number in range(effort.rounds):
-                    say(
-                        f"{env_id}, width {size}: round {number + 1} of {effort.rounds}, beside {args.busy} busy processes"
-                    )
-                    for contestant in contestants:
-                        contestant.train(contestant.turn_frames)
+                play_rounds(f", beside {args.busy} busy processes")
             for row in rows:
                 rates = row.get("frames_per_second", [])
                 row |= {"frames_per_second": rates[: effort.rounds], "busy_frames_per_second": rates[effort.rounds :]}

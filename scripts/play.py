@@ -29,7 +29,8 @@ def main() -> None:
         if path is not None:
             check_model(path)
     films = films_of(args)
-    picture = (films[0] if films else Path("play.png")).with_name((films[0].stem if films else "play") + "_reward.png")
+    named_after = films[0] if films else Path("play")
+    picture = named_after.with_name(f"{named_after.stem}_reward.png")
     if args.reward is not None:
         from rlopt.logs.files import check_writable
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from tensordict import TensorDictBase
 from torch import Tensor
 
 from rlopt.agents.adam import Adam
@@ -84,9 +83,6 @@ class ExpertSource(Protocol):
     @property
     def action_size(self) -> int:
         """A."""
-
-    def sample_stacked(self, num_seeds: int, batch_size: int) -> TensorDictBase:
-        """Expert transitions `[S, B]` under TorchRL's key names."""
 
     def sample_packed(self, num_updates: int, num_seeds: int, batch_size: int) -> Tensor:
         """Expert batches `[U, S, B, D]` for U updates, packed as `Transition.pack` does, gathered at once."""

@@ -45,17 +45,8 @@ class BC:
         self.actor.to(self.device)
         # a standard deviation that regression does not train has no gradient, and Adam leaves its weights alone
         self.optimizer = Adam(self.actor.parameters(), config.learning_rate)
+        self.optimizers, self.generators = [self.optimizer], list[torch.Generator]()  # an update draws nothing
         self.policy = Policy(self.actor)
-
-    @property
-    def optimizers(self) -> list[Adam]:
-        """Of the actors."""
-        return [self.optimizer]
-
-    @property
-    def generators(self) -> list[torch.Generator]:
-        """An update draws nothing."""
-        return []
 
     def fit_standardizers(self, mean: torch.Tensor, std: torch.Tensor) -> None:
         """Standardise observations with the expert's mean and standard deviation `[O]`."""

@@ -11,22 +11,22 @@ import torch
 from torch import Tensor
 
 from rlopt import losses
-from rlopt.agents.adam import Adam
 from rlopt.agents.agent import Metrics
 from rlopt.agents.common import required
-from rlopt.agents.noise import standard_normal_like, uniform_like
-from rlopt.agents.reward import REWARD_STREAM, Relabelled, Reward, update_termination_rates
+from rlopt.agents.noise import standard_normal_like
+from rlopt.agents.reward import REWARD_STREAM, DiscriminatingReward, Relabelled
 from rlopt.agents.sac import SAC
 from rlopt.networks import RewardNet, seed_generators
 from rlopt.peer_config import GAILConfig
-from rlopt.states import check_form, set_generator
 from rlopt.transition import Transition
 
 
-class Discriminator(Reward):
+class Discriminator(DiscriminatingReward):
     """Discriminators of S seeds, and the reward r = log D - log(1 - D), which is their logit."""
 
-    needs_expert = True
+    name = "the discriminator"
+    parts = ("net", "optimizer")
+    running = ("policy_termination_rate", "expert_termination_rate", "absorbing_reward")
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class Discriminator(Reward):
         device: torch.device | str = "cpu",
     ):
         self.config = config
-        self.net = RewardNet(
+        net = RewardNet(
             observation_size,
             action_size,
             config.hidden_sizes,
@@ -48,31 +48,14 @@ class Discriminator(Reward):
             precision=config.matmul_precision,
             absorbing=True,
         ).to(device)
-        self.optimizer = Adam(self.net.parameters(), config.discriminator_learning_rate)
-        self.generator = torch.Generator(device).manual_seed(REWARD_STREAM + seed)
+        super().__init__(net, config.discriminator_learning_rate, num_seeds, seed, device)
         self.horizon = config.gamma / (1 - config.gamma)  # gamma + gamma^2 + ...: steps in the absorbing state
-        self.policy_termination_rate = torch.zeros(num_seeds, device=device)
-        self.expert_termination_rate = torch.zeros(num_seeds, device=device)
         self.absorbing_reward = torch.zeros(num_seeds, device=device)
-
-    @property
-    def optimizers(self) -> list[Adam]:
-        """Of the discriminators."""
-        return [self.optimizer]
-
-    @property
-    def generators(self) -> list[torch.Generator]:
-        """Of the points at which the gradient penalty is taken."""
-        return [self.generator]
 
     @torch.no_grad()
     def __call__(self, observation: Tensor, action: Tensor, next_observation: Tensor) -> Tensor:
         """The learned reward `[S, B]` of transitions `[S, B, .]`."""
         return self.net(self.net.features(observation, action, next_observation))
-
-    def draw(self, batch: Transition) -> Tensor:
-        """Weights `[S, B, 1]`, uniform: where between the two batches the gradient penalty is taken."""
-        return uniform_like(batch.reward, self.generator)
 
     def update(self, batch: Transition, expert: Transition | None, noise: Tensor | None) -> Relabelled:
         """One step of  max_D  E_expert[log D] + E_pi[log(1 - D)] - penalty; returns rewards of both batches from before it."""
@@ -107,9 +90,9 @@ class Discriminator(Reward):
 
     def absorbing_shares(self, batch: Transition, expert: Transition) -> tuple[Tensor, Tensor]:
         """The absorbing state's share `[S]` of the policy's occupancy and of the expert's, from running termination rates."""
-        rates = (self.policy_termination_rate, self.expert_termination_rate)
-        update_termination_rates(*rates, batch, expert)
+        self.update_termination_rates(batch, expert)
         horizon = self.horizon if self.config.absorbing_states else 0.0
+        rates = (self.policy_termination_rate, self.expert_termination_rate)
         return losses.absorbing_share(rates[0], horizon), losses.absorbing_share(rates[1], horizon)
 
     def absorbing_value(self, rho: Tensor | None = None) -> Tensor | float:
@@ -121,26 +104,6 @@ class Discriminator(Reward):
     def fit_standardizer(self, mean: Tensor, std: Tensor) -> None:
         """Standardise observations with mean and standard deviation `[O]`."""
         self.net.standardizer.fit(mean, std, self.config.min_observation_std)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that training goes on from; tensors and primitives only."""
-        parts = {name: getattr(self, name).state_dict() for name in ("net", "optimizer")}
-        return {
-            **parts,
-            "generator": self.generator.get_state(),
-            **{name: getattr(self, name) for name in self._RUNNING},
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` returned. Raises ValueError if it is of other networks."""
-        check_form(state, self.state_dict(), "the discriminator")
-        for name in ("net", "optimizer"):
-            getattr(self, name).load_state_dict(state[name])
-        set_generator(self.generator, state["generator"])
-        for name in self._RUNNING:
-            getattr(self, name).copy_(state[name])
-
-    _RUNNING = ("policy_termination_rate", "expert_termination_rate", "absorbing_reward")
 
 
 class GAIL:
@@ -163,22 +126,14 @@ class GAIL:
         self.num_seeds, self.device = num_seeds, self.sac.device
         self.expert_batch_size = config.expert_batch_size
         self.reward = Discriminator(self.config, *sizes, num_seeds=num_seeds, seed=seed, device=device)
+        self.optimizers = [*self.sac.optimizers, *self.reward.optimizers]
+        self.generators = [*self.sac.generators, *self.reward.generators]
         self.actor, self.policy = self.sac.actor, self.sac.policy
 
     @property
     def needs_expert_actions(self) -> bool:
         """A discriminator of states alone needs none."""
         return "a" in self.config.reward_inputs
-
-    @property
-    def optimizers(self) -> list[Adam]:
-        """Of critics, actors and discriminators."""
-        return [*self.sac.optimizers, *self.reward.optimizers]
-
-    @property
-    def generators(self) -> list[torch.Generator]:
-        """Of SAC and of the discriminators."""
-        return [*self.sac.generators, *self.reward.generators]
 
     def fit_standardizers(self, mean: Tensor, std: Tensor) -> None:
         """Let the discriminators standardise observations with the expert's mean and standard deviation `[O]`."""

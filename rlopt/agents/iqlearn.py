@@ -46,17 +46,8 @@ class IQLearn:
         self.expert_batch_size = config.expert_batch_size
         # Q is pushed down at the actor's actions and held at those of the data: an actor that is too fast is never met by data
         self.sac.actor_optimizer = Adam(self.sac.actor_optimizer.parameters, config.actor_learning_rate)
+        self.optimizers, self.generators = self.sac.optimizers, self.sac.generators
         self.actor, self.policy = self.sac.actor, self.sac.policy
-
-    @property
-    def optimizers(self) -> list[Adam]:
-        """Of critics and actors."""
-        return self.sac.optimizers
-
-    @property
-    def generators(self) -> list[torch.Generator]:
-        """Of the actions' noise."""
-        return self.sac.generators
 
     def fit_standardizers(self, mean: Tensor, std: Tensor) -> None:
         """IQ-Learn sees observations as they are."""

@@ -1,9 +1,10 @@
 """What IPMD optimises its policy against: a reward that is learned, one that was learned before, or the environment's."""
 
 import math
+from collections.abc import Sequence
 from copy import deepcopy
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -34,16 +35,10 @@ class Reward:
     """What an IPMD update asks of a reward. The defaults are those of one that does not learn and has no bounds."""
 
     needs_expert = False
-
-    @property
-    def optimizers(self) -> list[Adam]:
-        """What takes its gradient steps."""
-        return []
-
-    @property
-    def generators(self) -> list[torch.Generator]:
-        """What `draw` draws from."""
-        return []
+    optimizers: Sequence[Adam] = ()
+    """What takes its gradient steps."""
+    generators: Sequence[torch.Generator] = ()
+    """What `draw` draws from."""
 
     def draw(self, batch: Transition) -> Tensor | None:
         """The noise of one `update`."""
@@ -74,6 +69,49 @@ class Reward:
 
 class EnvironmentReward(Reward):
     """The environment's own reward: with inverse_eta = 0, IPMD then is SAC, bit for bit."""
+
+
+class DiscriminatingReward(Reward):
+    """A reward whose networks learn to tell the expert's transitions from the policy's, with a gradient penalty."""
+
+    needs_expert = True
+    name = "the reward"
+    """For messages."""
+    parts: ClassVar[tuple[str, ...]]
+    """Names of networks and optimiser."""
+    running: ClassVar[tuple[str, ...]]
+    """Names of tensors `[S]`."""
+
+    def __init__(self, net: RewardNet, learning_rate: float, num_seeds: int, seed: int, device: torch.device | str):
+        self.net, self.optimizer = net, Adam(net.parameters(), learning_rate)
+        self.generator = torch.Generator(device).manual_seed(REWARD_STREAM + seed)
+        self.optimizers, self.generators = [self.optimizer], [self.generator]
+        self.policy_termination_rate = torch.zeros(num_seeds, device=device)
+        self.expert_termination_rate = torch.zeros(num_seeds, device=device)
+
+    def draw(self, batch: Transition) -> Tensor:
+        """Weights `[S, B, 1]`, uniform: where between the two batches the gradient penalty is taken."""
+        return uniform_like(batch.reward, self.generator)
+
+    def update_termination_rates(self, batch: Transition, expert: Transition) -> None:
+        """Running means `[S]` of the share of each side's transitions that terminate."""
+        self.policy_termination_rate.lerp_(batch.terminated.mean(-1), RUNNING_MEAN_RATE)
+        self.expert_termination_rate.lerp_(expert.terminated.mean(-1), RUNNING_MEAN_RATE)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that training goes on from; tensors and primitives only."""
+        parts = {name: getattr(self, name).state_dict() for name in self.parts}
+        running = {name: getattr(self, name) for name in self.running}
+        return {**parts, "generator": self.generator.get_state(), **running}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` returned. Raises ValueError if it is of other networks."""
+        check_form(state, self.state_dict(), self.name)
+        for name in self.parts:
+            getattr(self, name).load_state_dict(state[name])
+        set_generator(self.generator, state["generator"])
+        for name in self.running:
+            getattr(self, name).copy_(state[name])
 
 
 class _NetworkReward(Reward):
@@ -119,16 +157,11 @@ class _NetworkReward(Reward):
         return least, most.unsqueeze(-1).clamp_min(terminal_value)
 
 
-def update_termination_rates(policy_rate: Tensor, expert_rate: Tensor, batch: Transition, expert: Transition) -> None:
-    """Running means `[S]`, in place, of the share of each side's transitions that terminate."""
-    policy_rate.lerp_(batch.terminated.mean(-1), RUNNING_MEAN_RATE)
-    expert_rate.lerp_(expert.terminated.mean(-1), RUNNING_MEAN_RATE)
-
-
-class LearnedReward(_NetworkReward):
+class LearnedReward(DiscriminatingReward, _NetworkReward):
     """Reward networks of S seeds that learn to tell the expert's transitions from the policy's."""
 
-    needs_expert = True
+    parts = ("net", "scoring_net", "optimizer")
+    running = ("mean_weight", "policy_termination_rate", "expert_termination_rate", "highest_reward")
 
     def __init__(
         self,
@@ -142,29 +175,12 @@ class LearnedReward(_NetworkReward):
     ):
         self.config = config
         generators = seed_generators(REWARD_STREAM + seed, num_seeds)
-        self.net = make_reward_net(config, observation_size, action_size, config.hidden_sizes, generators).to(device)
+        net = make_reward_net(config, observation_size, action_size, config.hidden_sizes, generators).to(device)
+        super().__init__(net, _LEARNING_RATE, num_seeds, seed, device)
         # the mean of all reward networks so far: the convergence theory of mirror descent is about means
         self.scoring_net = deepcopy(self.net).requires_grad_(False)
         self.mean_weight = torch.zeros(num_seeds, device=device)  # [S]
-        self.optimizer = Adam(self.net.parameters(), _LEARNING_RATE)
-        self.generator = torch.Generator(device).manual_seed(REWARD_STREAM + seed)
-        self.policy_termination_rate = torch.zeros(num_seeds, device=device)
-        self.expert_termination_rate = torch.zeros(num_seeds, device=device)
         self.highest_reward = torch.full((num_seeds,), 1 / config.value_regularizer, device=device)
-
-    @property
-    def optimizers(self) -> list[Adam]:
-        """Of the reward networks."""
-        return [self.optimizer]
-
-    @property
-    def generators(self) -> list[torch.Generator]:
-        """Of the points at which the gradient penalty is taken."""
-        return [self.generator]
-
-    def draw(self, batch: Transition) -> Tensor:
-        """Weights `[S, B, 1]`, uniform: where between the two batches the gradient penalty is taken."""
-        return uniform_like(batch.reward, self.generator)
 
     def update(self, batch: Transition, expert: Transition | None, noise: Tensor | None) -> Relabelled:
         """One step of  min_theta  E_pi[r] - E_expert[r] + psi(theta); returns r_theta of both batches from before it."""
@@ -206,7 +222,7 @@ class LearnedReward(_NetworkReward):
 
     def update_running_means(self, batch: Transition, expert: Transition, expert_reward: Tensor) -> None:
         """Termination rates `[S]` of both sides and, with `expert_bound`, the expert's highest reward `[S]`."""
-        update_termination_rates(self.policy_termination_rate, self.expert_termination_rate, batch, expert)
+        self.update_termination_rates(batch, expert)
         if self.config.expert_bound:
             highest = expert_reward.amax(-1).clamp_max(1 / self.config.value_regularizer)
             self.highest_reward.lerp_(highest, RUNNING_MEAN_RATE)
@@ -215,22 +231,6 @@ class LearnedReward(_NetworkReward):
         """Standardise observations with mean and standard deviation `[O]`."""
         for net in (self.net, self.scoring_net):
             net.standardizer.fit(mean, std, self.config.min_observation_std)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that training goes on from; tensors and primitives only."""
-        parts = {name: getattr(self, name).state_dict() for name in ("net", "scoring_net", "optimizer")}
-        return {**parts, "generator": self.generator.get_state(), **{n: getattr(self, n) for n in self._RUNNING}}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` returned."""
-        check_form(state, self.state_dict(), "the reward")
-        for name in ("net", "scoring_net", "optimizer"):
-            getattr(self, name).load_state_dict(state[name])
-        set_generator(self.generator, state["generator"])
-        for name in self._RUNNING:
-            getattr(self, name).copy_(state[name])
-
-    _RUNNING = ("mean_weight", "policy_termination_rate", "expert_termination_rate", "highest_reward")
 
 
 class FrozenReward(_NetworkReward):

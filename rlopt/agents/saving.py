@@ -54,11 +54,7 @@ def load_agent(path: str | Path, device: torch.device | str = "cpu") -> tuple[Ag
         config = method.config(**state["config"])
         _check_sizes(state, config)
         agent = method.agent(
-            config,
-            state["observation_size"],
-            state["action_size"],
-            num_seeds=len(state["seeds"]),
-            device=device,
+            config, state["observation_size"], state["action_size"], num_seeds=len(state["seeds"]), device=device
         )
         agent.load_state_dict(state["agent"])
         _check_bounds(state)
@@ -67,6 +63,16 @@ def load_agent(path: str | Path, device: torch.device | str = "cpu") -> tuple[Ag
     except (*UNFIT, UserError) as error:
         raise UserError(f"Model {path} is damaged or of another version: {error}") from error
     return agent, {key: value for key, value in state.items() if key != "agent"}
+
+
+def check_fits(what: Any, agent: Agent, where: str, sizes: tuple[int, int]) -> None:
+    """Raise UserError, which calls the agent `what`, if the environment `where` has other O and A than it."""
+    own = agent.observation_size, agent.action_size
+    if own != sizes:
+        raise UserError(
+            f"{what} is for observations of size {own[0]} and actions of size {own[1]}, but {where} has {sizes[0]} and "
+            f"{sizes[1]}."
+        )
 
 
 def _check_head(state: dict[str, Any]) -> None:

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from rlopt import losses
-from rlopt.agents.adam import Adam
 from rlopt.agents.agent import Metrics
 from rlopt.agents.common import required
 from rlopt.agents.noise import standard_normal_like
@@ -42,17 +41,8 @@ class SQIL:
         self.observation_size, self.action_size = observation_size, action_size
         self.num_seeds, self.device = num_seeds, self.sac.device
         self.expert_batch_size = round(EXPERT_RATIO * config.batch_size)
+        self.optimizers, self.generators = self.sac.optimizers, self.sac.generators
         self.actor, self.policy = self.sac.actor, self.sac.policy
-
-    @property
-    def optimizers(self) -> list[Adam]:
-        """Of critics and actors."""
-        return self.sac.optimizers
-
-    @property
-    def generators(self) -> list[torch.Generator]:
-        """Of the actions' noise."""
-        return self.sac.generators
 
     def fit_standardizers(self, mean: Tensor, std: Tensor) -> None:
         """SQIL sees observations as they are."""

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from rlopt.agents.agent import Agent
-from rlopt.agents.saving import load_agent
+from rlopt.agents.saving import check_fits, load_agent
 from rlopt.errors import UserError
-from rlopt.networks import Actor, Standardizer
+from rlopt.networks import Actor
 
 ACTORS = ("actor", "ema_actor", "mirror_actor")
 
@@ -26,12 +26,7 @@ def start_from(agent: Agent, path: str | Path) -> None:
             seeds.
     """
     model, _ = load_agent(path, agent.device)
-    sizes, own = (model.observation_size, model.action_size), (agent.observation_size, agent.action_size)
-    if sizes != own:
-        raise UserError(
-            f"{path} is for observations of size {sizes[0]} and actions of size {sizes[1]}, but this environment has {own[0]} "
-            f"and {own[1]}."
-        )
+    check_fits(path, model, "this environment", (agent.observation_size, agent.action_size))
     if model.num_seeds not in (1, agent.num_seeds):
         raise UserError(
             f"{path} holds {model.num_seeds} seeds: use --num-seeds {model.num_seeds}, or a model of one seed."
@@ -65,20 +60,11 @@ def _act_alike(actor: Actor, model: Actor) -> None:
 
     The first layer sees (x - m) / s where the model's sees (x - m') / s':  W = W' s / s',  b = b' + (m - m') / s' W'.
     """
-    own, other = _scaling(actor), _scaling(model)
-    ratio, shift = own[1] / other[1], (own[0] - other[0]) / other[1]
+    own, other = actor.scaling, model.scaling
+    ratio, shift = own.std / other.std, (own.mean - other.mean) / other.std
     for layer, source in zip(actor.mlp.layers, model.mlp.layers, strict=True):
         layer.weight.copy_(source.weight.expand_as(layer.weight))
         layer.bias.copy_(source.bias.expand_as(layer.bias))
     first, source = actor.mlp.layers[0], model.mlp.layers[0]
     first.weight.copy_((source.weight * ratio.unsqueeze(-1)).expand_as(first.weight))
     first.bias.copy_((source.bias + (shift @ source.weight).unsqueeze(1)).expand_as(first.bias))
-
-
-def _scaling(actor: Actor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation `[O]` with which an actor standardises observations."""
-    scaling = actor.standardizer
-    if isinstance(scaling, Standardizer):
-        return scaling.mean, scaling.std
-    weight = actor.mlp.layers[0].weight
-    return weight.new_zeros(weight.shape[1]), weight.new_ones(weight.shape[1])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rlopt.errors import UserError
+from rlopt.envs.versions import one_line
+from rlopt.errors import UserError, warn
 
 if TYPE_CHECKING:
     import gymnasium as gym
@@ -51,18 +52,16 @@ def look_once(env: gym.Env, name: str) -> bool:
     """
     first, second, again = (_reset(env, name, seed) for seed in (1, 2, 1))
     if not np.array_equal(first, again):
-        _warn(f"{name}: reset(seed) gives another start each time, so evaluations of methods are not paired.")
+        warn(f"{name}: reset(seed) gives another start each time, so evaluations of methods are not paired.")
     alike = np.array_equal(first, second) and np.array_equal(first, again)
     if alike:
-        _warn(f"{name}: every reset(seed) gives the same start, so episodes begin with a second one without a seed.")
-    wrapper: Any = env
-    while wrapper is not env.unwrapped:
+        warn(f"{name}: every reset(seed) gives the same start, so episodes begin with a second one without a seed.")
+    for wrapper in wrappers(env):
         if type(wrapper).__name__ in ("NormalizeObservation", "NormalizeReward"):
             raise UserError(
                 f"{name} has the wrapper {type(wrapper).__name__}, whose statistics differ between training and evaluation: "
                 "leave it out, and use --standardize-observations."
             )
-        wrapper = wrapper.env
     space: Any = env.action_space
     action = (space.low + 0.5 * (space.high - space.low)).astype(space.dtype)
     for number in (1, 2):
@@ -71,7 +70,7 @@ def look_once(env: gym.Env, name: str) -> bool:
             observation, reward, terminated, truncated, _ = outcome
         except Exception as error:  # an environment can raise anything
             hint = " It must return (observation, reward, terminated, truncated, info)." * ("unpack" in str(error))
-            raise UserError(f"{name}: step({action.tolist()}) fails: {_one_line(error)}{hint}") from error
+            raise UserError(f"{name}: step({action.tolist()}) fails: {one_line(error)}.{hint}") from error
         _check_observation(env, name, observation, f"step {number}")
         if np.ndim(reward) or not np.issubdtype(np.asarray(reward).dtype, np.number):
             several = " Objectives need weights: register it with a wrapper, as MO-Gymnasium's LinearReward is one."
@@ -82,6 +81,13 @@ def look_once(env: gym.Env, name: str) -> bool:
         if terminated or truncated:
             break
     return alike
+
+
+def wrappers(env: gym.Env) -> Iterator[gym.Wrapper]:
+    """What is wrapped around an environment, the outermost first."""
+    while env is not env.unwrapped:
+        yield env  # type: ignore[misc]
+        env = env.env  # type: ignore[attr-defined]
 
 
 def ends_by_itself(env: gym.Env, steps: int) -> bool:
@@ -99,7 +105,7 @@ def _reset(env: gym.Env, name: str, seed: int) -> np.ndarray:
     try:
         outcome = env.reset(seed=seed)
     except Exception as error:  # an environment can raise anything
-        raise UserError(f"{name}: reset(seed={seed}) fails: {_one_line(error)}") from error
+        raise UserError(f"{name}: reset(seed={seed}) fails: {one_line(error)}.") from error
     if not isinstance(outcome, tuple) or len(outcome) != 2:
         raise UserError(f"{name}: reset() returns a {type(outcome).__name__}, not (observation, info).")
     _check_observation(env, name, outcome[0], "reset()")
@@ -112,11 +118,3 @@ def _check_observation(env: gym.Env, name: str, observation: Any, when: str) -> 
         raise UserError(f"{name}: {when} gives an observation of shape {found}, but its space says {expected}.")
     if not np.isfinite(np.asarray(observation, np.float64)).all():
         raise UserError(f"{name}: {when} gives an observation with NaN or infinity.")
-
-
-def _one_line(error: Exception) -> str:
-    return f"{' '.join(str(error).split()) or type(error).__name__}".rstrip(".") + "."
-
-
-def _warn(message: str) -> None:
-    logging.getLogger("rlopt").warning(message)

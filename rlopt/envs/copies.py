@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ import numpy as np
 
 from rlopt.envs.spec import EnvSpec, episode_seed
 from rlopt.envs.watchdog import Watchdog
-from rlopt.errors import UserError
+from rlopt.errors import UserError, warn
 
 if TYPE_CHECKING:
     from rlopt.envs.running import Running
@@ -96,7 +95,7 @@ class Copies(ABC):
         lost = everyone[(lengths > 0) & (ended | ~same)]
         if len(lost):
             self.begin(lost)
-            logging.getLogger("rlopt").warning(
+            warn(
                 f"{len(lost)} of {len(self)} environments of {self.spec.env_id} do not come back to where they were with the "
                 "same seed and actions: they begin a new episode, and the run is not the one that it would have been."
             )

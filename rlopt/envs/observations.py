@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import closing
 from typing import Any
 
 import gymnasium as gym
@@ -17,11 +18,8 @@ from rlopt.errors import UserError
 
 def observation_space(spec: EnvSpec) -> gym.Space:
     """The space of an environment's own observations, before they are flattened. Raises UserError if it cannot be made."""
-    env = spec.make()
-    try:
+    with closing(spec.make()) as env:
         return env.env.observation_space if isinstance(env, FlattenObservation) else env.observation_space
-    finally:
-        env.close()
 
 
 def flatten_observations(space: gym.Space, observation: Any, name: str = "observation") -> np.ndarray:

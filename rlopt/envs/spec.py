@@ -6,13 +6,13 @@ import importlib
 import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rlopt.envs.checks import check_spaces, look_once
+from rlopt.envs.checks import check_spaces, look_once, wrappers
 from rlopt.envs.variants import register_variants
 from rlopt.envs.versions import import_refusal, mujoco_remedy, one_line
 from rlopt.errors import UserError
@@ -208,7 +208,7 @@ def env_spec(
 
         remember(source, kwargs or {}, env)
         return torchrl_spec(source, kwargs, max_episode_steps, device)
-    try:
+    with closing(env):
         name = source if isinstance(source, str) else env.spec.id if env.spec is not None else source.__name__
         limit = _time_limit(env)
         check_spaces(env, name, limit)
@@ -220,8 +220,6 @@ def env_spec(
         bounds = space.low.astype(np.float32), space.high.astype(np.float32)
         sizes = observed.shape[0], space.shape[0]
         return EnvSpec(name, *sizes, *bounds, limit, _gymnasium_spec(source), dict(kwargs or {}), alike)
-    finally:
-        env.close()
 
 
 def _may_be_torchrl(source: Any) -> bool:
@@ -237,11 +235,7 @@ def _time_limit(env: gym.Env) -> int | None:
     """Steps after which a TimeLimit in the chain of wrappers cuts an episode off."""
     from gymnasium.wrappers import TimeLimit
 
-    limits = []
-    while env is not env.unwrapped:
-        limits += [env._max_episode_steps] if isinstance(env, TimeLimit) else []
-        env = env.env  # type: ignore[attr-defined]
-    return min(limits, default=None)
+    return min((layer._max_episode_steps for layer in wrappers(env) if isinstance(layer, TimeLimit)), default=None)
 
 
 def as_spec(env: Any) -> EnvSpec:

@@ -49,20 +49,7 @@ class TorchEnv(EnvBase):
         self.running = running
         self.is_closed = False  # a new EnvBase is True, and would not close them
         self.episode_return = np.zeros((num_envs, 1), np.float32)
-
-        def flag() -> Binary:
-            return Binary(1, shape=(num_envs, 1), dtype=torch.bool)
-
-        observation_size, action_size = self.env_info.observation_size, self.env_info.action_size
-        self.observation_spec = Composite(
-            observation=Unbounded(shape=(num_envs, observation_size)),
-            episode_return=Unbounded(shape=(num_envs, 1)),
-            episode_length=Unbounded(shape=(num_envs, 1), dtype=torch.int64),
-            shape=(num_envs,),
-        )
-        self.action_spec = Bounded(-1.0, 1.0, shape=(num_envs, action_size))
-        self.reward_spec = Unbounded(shape=(num_envs, 1))
-        self.done_spec = Composite(done=flag(), terminated=flag(), truncated=flag(), shape=(num_envs,))
+        set_specs(self, *self.env_info.sizes)
 
     def _set_seed(self, seed: int | None) -> None:
         if seed is not None:
@@ -125,6 +112,24 @@ class TorchEnv(EnvBase):
         if not self.is_closed:
             self.copies.close()
         super().close(raise_if_closed=raise_if_closed)
+
+
+def set_specs(env: EnvBase, observation_size: int, action_size: int) -> None:
+    """Tell TorchRL what an environment of batch `[N]` shows and takes, as `TorchEnv` says."""
+    n, device = env.batch_size.numel(), env.device
+
+    def flag() -> Binary:
+        return Binary(1, shape=(n, 1), dtype=torch.bool, device=device)
+
+    env.observation_spec = Composite(
+        observation=Unbounded(shape=(n, observation_size), device=device),
+        episode_return=Unbounded(shape=(n, 1), device=device),
+        episode_length=Unbounded(shape=(n, 1), dtype=torch.int64, device=device),
+        shape=(n,),
+    )
+    env.action_spec = Bounded(-1.0, 1.0, shape=(n, action_size), device=device)
+    env.reward_spec = Unbounded(shape=(n, 1), device=device)
+    env.done_spec = Composite(done=flag(), terminated=flag(), truncated=flag(), shape=(n,))
 
 
 def as_seeds(data: Tensor, num_seeds: int) -> Tensor:

@@ -1,8 +1,9 @@
 """Says while an environment hangs which one it is."""
 
-import logging
 import threading
 import time
+
+from rlopt.errors import warn
 
 PATIENCE = 30.0
 """Seconds that a step or a reset may take before it is reported."""
@@ -39,7 +40,7 @@ class Watchdog:
             since = self.since
             if since is not None and since != reported and time.monotonic() - since > PATIENCE:
                 reported = since
-                logging.getLogger("rlopt").warning(
+                warn(
                     f"Environment number {self.first + self.number} of {self.name} has not come back for "
                     f"{PATIENCE:.0f} seconds: it may hang. Ctrl-C twice stops the run."
                 )

@@ -1,12 +1,12 @@
 """Whether the frames of a training are enough for its environment."""
 
-import logging
+from contextlib import closing
 from functools import cache
 
 from rlopt.checked import require_positive
 from rlopt.envs.checks import ends_by_itself
 from rlopt.envs.spec import EnvSpec
-from rlopt.errors import UserError
+from rlopt.errors import UserError, warn
 
 
 def check_whole_episode(spec: EnvSpec, frames: int, flag: str = "--frames") -> None:
@@ -30,13 +30,10 @@ def _has_safety_cap(spec: EnvSpec, frames: int) -> bool:
 
         ends = torchrl_ends(spec, frames)
     else:
-        env = spec.make()
-        try:
+        with closing(spec.make()) as env:
             ends = ends_by_itself(env, frames)
-        finally:
-            env.close()
     if ends:
-        logging.getLogger("rlopt").warning(
+        warn(
             f"The time limit of {spec.env_id} ({spec.max_episode_steps:,} steps) is above the {frames:,} frames of the "
             "training, so no episode of the training can end by it."
         )

@@ -34,11 +34,6 @@ def add_cell_flags(parser: argparse.ArgumentParser, *, of_seeds: bool = False) -
         group.add_argument("--seeds-per-cell", type=int, metavar="N", help=text)
 
 
-def keeps_cells(args: argparse.Namespace) -> bool:
-    """Whether the command uses what is finished already, whatever else its flags say."""
-    return bool(args.cells or args.cell or args.ray)
-
-
 def carry_out(plans: Sequence["Plan"], args: argparse.Namespace) -> list[dict[str, Any]] | None:
     """Do what the flags ask for: list the cells, run one, or run all that are not finished and collect.
 
@@ -47,10 +42,10 @@ def carry_out(plans: Sequence["Plan"], args: argparse.Namespace) -> list[dict[st
     """
     from rlopt.experiments.cells import listed, run_alone, run_in_turn
 
-    asked = [f"--{name.replace('_', '-')}" for name in FLAGS[3:] if getattr(args, name) is not None]
-    require_positive(**{name: getattr(args, name) for name in FLAGS[3:] if getattr(args, name) is not None})
+    asked = {name: value for name in FLAGS[3:] if (value := getattr(args, name)) is not None}
+    require_positive(**asked)
     if asked and not (args.cells or args.ray):
-        raise UserError(f"{asked[0]} has no effect without --ray or --cells.")
+        raise UserError(f"--{next(iter(asked)).replace('_', '-')} has no effect without --ray or --cells.")
     if args.cells:
         print("\n".join(listed([cell for plan in plans for cell in plan.cells], lambda needed: over(needed, args))))
         return None

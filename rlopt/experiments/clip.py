@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -79,9 +80,8 @@ def can_be_drawn(spec: EnvSpec) -> bool:
 
     if spec.torchrl or not isinstance(spec.source, gym.envs.registration.EnvSpec):
         return False
-    env = spec.make()
-    modes, entry = env.metadata.get("render_modes") or (), str(spec.source.entry_point)
-    env.close()
+    with closing(spec.make()) as env:
+        modes, entry = env.metadata.get("render_modes") or (), str(spec.source.entry_point)
     return "rgb_array" in modes and not (entry.startswith(_PYGAME) and find_spec("pygame") is None)
 
 

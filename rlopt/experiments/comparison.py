@@ -12,7 +12,7 @@ from rlopt.config import RunOptions, SACConfig, Selection
 from rlopt.envs.spec import EnvSpec, as_spec
 from rlopt.experiments.budget import check_whole_episode
 from rlopt.experiments.cells import Plan, run_in_turn
-from rlopt.experiments.comparison_cells import ComparisonCells, check_summary
+from rlopt.experiments.comparison_cells import ComparisonCells
 from rlopt.experiments.run import Settings, configure_methods, environment
 from rlopt.imitation.readers import environment_of, prepare_demonstrations, source_name
 from rlopt.logs.files import check_writable
@@ -21,8 +21,6 @@ from rlopt.report.result_page import PAGE
 from rlopt.report.results import FILES
 from rlopt.training.devices import choose_device
 from rlopt.training.memory import check_memory
-
-__all__ = ["check_summary", "compare_methods", "plan_comparison"]
 
 
 def plan_comparison(

@@ -25,7 +25,7 @@ from rlopt.imitation.readers import prepare_demonstrations, source_name
 from rlopt.logs.files import tell_how_to_go_on
 from rlopt.logs.lock import only_process_in
 from rlopt.logs.run_folder import to_json
-from rlopt.report.result_page import write_result_page
+from rlopt.report.result_page import PAGE, result_page
 from rlopt.report.results import comparison_results, write_comparison
 from rlopt.report.summaries import merged_summaries
 from rlopt.report.wandb_results import share_results
@@ -185,8 +185,8 @@ class ComparisonCells:
         whole = range(self.common["num_seeds"])
         configs = {}
         for method in self.methods:
-            others = [expert for expert in self.experts if expert is not method]
-            configs[method.name] = self._config(method, whole, stages[others[-1].name] if others else None)
+            before = self._expert_of(method)
+            configs[method.name] = self._config(method, whole, None if before is None else stages[before.name])
         expert_data = self._demonstrations(stages[self.experts[-1].name] if self.experts else None)
         results = comparison_results(
             stages,
@@ -199,7 +199,7 @@ class ComparisonCells:
         )
         write_comparison(results, stages, self.directory)
         write_clip(found, self.spec, results["seeds"], self.directory, self.video)
-        write_result_page(results, stages, self.directory, self.command)
+        result_page(results, stages, self.directory, self.command).write(self.directory / PAGE)
         share_results(results, self.directory, self.options, self.resume)  # last: it takes all that is in the folder
         return results
 

@@ -8,20 +8,13 @@ import torch
 
 from rlopt.agents import IPMD, METHODS, FrozenReward
 from rlopt.agents.precision import settle_precision
-from rlopt.agents.saving import load_agent
+from rlopt.agents.saving import check_fits, load_agent
 from rlopt.config import RunOptions, TrainingConfig
 from rlopt.envs.spec import EnvSpec, as_spec, check_env_workers
 from rlopt.errors import UserError
 from rlopt.experiments.budget import check_whole_episode
 from rlopt.experiments.resuming import recorded_settings, recorded_spec, settings_over
-from rlopt.experiments.run import (
-    Settings,
-    StageResult,
-    configure_method,
-    final_evaluation,
-    save_models,
-    training_run,
-)
+from rlopt.experiments.run import Settings, StageResult, configure_method, final_evaluation, save_models, training_run
 from rlopt.report.results import success_words
 from rlopt.training import train_online
 from rlopt.training.devices import choose_device
@@ -85,12 +78,7 @@ def frozen_reward_agent(
     teacher, about = load_agent(path, device)
     if not isinstance(teacher, IPMD):
         raise UserError(f"{path} holds {about['kind'].upper()}, not IPMD: only IPMD learns a reward.")
-    sizes = (teacher.observation_size, teacher.action_size)
-    if sizes != spec.sizes:
-        raise UserError(
-            f"The reward in {path} is for observations of size {sizes[0]} and actions of size {sizes[1]}, "
-            f"but {spec.env_id} has {spec.observation_size} and {spec.action_size}."
-        )
+    check_fits(f"The reward in {path}", teacher, spec.env_id, spec.sizes)
     if teacher.num_seeds != training.num_seeds:
         raise UserError(f"{path} holds {teacher.num_seeds} rewards: use --num-seeds {teacher.num_seeds}.")
     without_expert = {"expert_ratio": 0.0, "recent_ratio": 0.0, "expert_bound": False}
@@ -98,11 +86,11 @@ def frozen_reward_agent(
     state = teacher.reward.state_dict()
     agent = IPMD(
         config,
-        *sizes,
+        *spec.sizes,
         num_seeds=training.num_seeds,
         seed=training.seed,
         device=device,
-        reward=FrozenReward(config, *sizes, state, device),
+        reward=FrozenReward(config, *spec.sizes, state, device),
     )
     standardizer = teacher.reward.scoring_net.standardizer  # type: ignore[attr-defined]
     agent.fit_standardizers(standardizer.mean, standardizer.std)

@@ -135,11 +135,7 @@ def checkpoint_count(path: Path, unit: str) -> int:
 
 
 def check_same_settings(directory: Path, settings: Mapping[str, Any]) -> None:
-    """Raise UserError if the run in this folder would learn something else with `settings`.
-
-    More frames or epochs are welcome (fewer would end it at once), as is a smaller learning rate. Demonstrations are the
-    same if their content is. Settings that an earlier version did not have are not compared.
-    """
+    """Raise UserError if the run in this folder would learn something else with `settings` (`changed_settings`)."""
     if not (directory / "config.json").exists():
         return
     changed = changed_settings(read_config(directory)["config"], settings, unfinished=True)

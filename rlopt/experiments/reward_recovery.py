@@ -1,6 +1,7 @@
 """Is the learned reward the true one? Both on fresh episodes of the learner."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -36,8 +37,8 @@ def reward_recovery(agent: Agent, spec: EnvSpec, episodes: int = 5, envs: int | 
         envs=envs,
         device=agent.device,
     )
-    by_seed = evaluator.record(sampling_policy(agent.policy, seed=RECOVERY_SEED))
-    evaluator.close()
+    with closing(evaluator):
+        by_seed = evaluator.record(sampling_policy(agent.policy, seed=RECOVERY_SEED))
     pairs = [
         (learned_rewards(agent, index, recorded), np.concatenate([episode.reward for episode in recorded]))
         for index, recorded in enumerate(by_seed)

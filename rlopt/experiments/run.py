@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -115,18 +115,10 @@ def train(
     if isinstance(config, TrainingConfig):
         return train_online(agent, spec, config, expert, log=log, **how)
     assert expert is not None
-    evaluator = Evaluator(
-        spec, num_seeds=agent.num_seeds, episodes=config.eval_episodes, envs=config.eval_envs, device=agent.device
-    )
-    try:
-        evaluation: dict[str, Any] = {
-            "evaluator": evaluator,
-            "eval_points": config.eval_points,
-            "checkpoint_points": config.checkpoint_points,
-        }
-        return train_offline(agent, expert, seeds=config.seeds, log=log, **evaluation, **how)
-    finally:
-        evaluator.close()
+    episodes: dict[str, Any] = {"episodes": config.eval_episodes, "envs": config.eval_envs}
+    how |= {"eval_points": config.eval_points, "checkpoint_points": config.checkpoint_points, "seeds": config.seeds}
+    with closing(Evaluator(spec, num_seeds=agent.num_seeds, device=agent.device, **episodes)) as evaluator:
+        return train_offline(agent, expert, evaluator=evaluator, log=log, **how)
 
 
 def final_evaluation(agent: Agent, spec: EnvSpec, loop: LoopConfig, episodes: int = FINAL_EPISODES) -> Evaluation:

@@ -1,13 +1,12 @@
 """Cache of finished stages on disk, for resuming an interrupted comparison or study, and for cells that ran by themselves."""
 
-import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rlopt.envs.spec import folder_name
-from rlopt.errors import UserError
+from rlopt.errors import UserError, warn
 from rlopt.experiments.resuming import changed_settings
 from rlopt.logs.files import load_safely, save_atomically
 from rlopt.logs.run_folder import to_json
@@ -65,7 +64,7 @@ class StageCache:
                 f"What is in {file.parent} was begun with other demonstrations: "
                 "give it the same ones, or leave out --resume."
             )
-        _warn(
+        warn(
             f"What is in {file.parent} was begun with other settings ({', '.join(sorted(differing))}): it is begun anew."
         )
         return {}
@@ -88,7 +87,7 @@ class StageCache:
             file.unlink(missing_ok=True)
         self._taken_over = []
 
-    def find(self, name: str, config: Any = None) -> dict[str, Any] | None:
+    def find(self, name: str, config: Any) -> dict[str, Any] | None:
         """The result called `name` of a stage with this `config`, if it is there.
 
         A config that differs in where and how often things are done, not in what is learned, is the same.
@@ -96,19 +95,13 @@ class StageCache:
         kept = self.stages.get(name)
         changed = {} if kept is None else changed_settings(kept["config"], config)
         if changed:
-            _warn(f"{name} had other settings ({', '.join(sorted(changed))}): it is trained anew.")
+            warn(f"{name} had other settings ({', '.join(sorted(changed))}): it is trained anew.")
         return None if kept is None or changed else kept["result"]
 
     def keep(self, name: str, config: Any, result: dict[str, Any]) -> None:
         """Take the result of a stage with this config, and write it."""
         self.stages[name] = {"config": to_json(config), "result": result}
         self.save()
-
-    def get_or_run(self, name: str, run: Callable[[], dict[str, Any]], config: Any = None) -> dict[str, Any]:
-        """The result called `name`, of a stage with this `config`: from the cache, or by running it now."""
-        if self.find(name, config) is None:
-            self.keep(name, config, run())
-        return self.stages[name]["result"]
 
 
 def cells_folder(path: Path) -> Path:
@@ -152,12 +145,8 @@ def recorded_command(folder: str | Path) -> dict[str, Any]:
     return {**state["command"], "save_dir": str(Path(folder).resolve().parents[len(Path(name).parts) - 1])}
 
 
-def _warn(message: str) -> None:
-    logging.getLogger("rlopt").warning(message)
-
-
 def _check_form(state: Any, check: Callable[[str, dict[str, Any]], None]) -> None:
-    """Raise an exception unless a file has what `get_or_run` writes: settings, and by stage a config and a result."""
+    """Raise an exception unless a file has what `StageCache.save` writes: settings, and by stage a config and a result."""
     if not isinstance(state, dict) or not isinstance(state.get("stages"), dict) or "settings" not in state:
         raise ValueError("there are no settings or no stages")
     if not isinstance(state.get("command", {}), dict):

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from tensordict import TensorDict
 from torch import Tensor
 
 from rlopt.agents import get_method
@@ -17,13 +16,7 @@ from rlopt.config import LoopConfig, RunOptions, Selection, TrainingConfig
 from rlopt.envs.spec import EnvSpec, as_spec
 from rlopt.experiments.budget import check_whole_episode
 from rlopt.experiments.cells import Plan, resources_of, run_in_turn
-from rlopt.experiments.run import (
-    Settings,
-    configure_methods,
-    final_evaluation,
-    train,
-    training_run,
-)
+from rlopt.experiments.run import Settings, configure_methods, final_evaluation, train, training_run
 from rlopt.experiments.study_cells import Stage, study_plan
 from rlopt.imitation.demonstrations import Demonstrations
 from rlopt.imitation.expert_buffer import ExpertReplayBuffer
@@ -51,14 +44,10 @@ class GroupedExperts:
     def __len__(self) -> int:
         return max(len(buffer) for buffer in self.buffers)
 
-    def sample_stacked(self, num_seeds: int, batch_size: int) -> TensorDict:
-        """Expert transitions `[S, B]`, seed-major by group."""
-        self._check(num_seeds)
-        return torch.cat([buffer.sample_stacked(self.group_size, batch_size) for buffer in self.buffers])
-
     def sample_packed(self, num_updates: int, num_seeds: int, batch_size: int) -> Tensor:
         """Packed expert batches `[U, S, B, D]`, seed-major by group."""
-        self._check(num_seeds)
+        if num_seeds != len(self.buffers) * self.group_size:
+            raise ValueError(f"{len(self.buffers)} groups of {self.group_size} seeds are not {num_seeds} seeds.")
         return torch.cat([b.sample_packed(num_updates, self.group_size, batch_size) for b in self.buffers], dim=1)
 
     def state_dict(self) -> dict[str, Any]:
@@ -69,10 +58,6 @@ class GroupedExperts:
         """Take over what `state_dict` returned."""
         for i, buffer in enumerate(self.buffers):
             buffer.load_state_dict(state[str(i)])
-
-    def _check(self, num_seeds: int) -> None:
-        if num_seeds != len(self.buffers) * self.group_size:
-            raise ValueError(f"{len(self.buffers)} groups of {self.group_size} seeds are not {num_seeds} seeds.")
 
     def observation_statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation `[O]` of the group with the most demonstrations; all share one standardiser."""

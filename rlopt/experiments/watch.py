@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from rlopt.agents.agent import Agent
-from rlopt.agents.saving import load_agent
+from rlopt.agents.saving import check_fits, load_agent
 from rlopt.envs.spec import EnvSpec
 from rlopt.errors import UserError
 from rlopt.experiments.reward_recovery import has_learned_reward, learned_rewards
@@ -118,11 +118,7 @@ def load_reward(path: str | Path, policy: LoadedPolicy) -> SeedsReward:
     agent, about = load_agent(path)
     if not has_learned_reward(agent):
         raise UserError(f"{path} holds {about['kind'].upper()}, which learned no reward.")
-    if (agent.observation_size, agent.action_size) != policy.spec.sizes:
-        raise UserError(
-            f"The reward in {path} is for observations of size {agent.observation_size} and actions of size "
-            f"{agent.action_size}, but {policy.spec.env_id} has {policy.spec.observation_size} and {policy.spec.action_size}."
-        )
+    check_fits(f"The reward in {path}", agent, policy.spec.env_id, policy.spec.sizes)
     seed = policy.seeds[0] if policy.seeds[0] in about["seeds"] else about["seeds"][0]
     return SeedsReward(agent, seed, about["seeds"].index(seed))
 

@@ -25,11 +25,7 @@ class PlainPolicy(nn.Module):
             raise UserError("A file holds the policy of one seed: choose it.")
         if type(actor) is not Actor or not isinstance(actor.standardizer, nn.Identity | Standardizer):
             raise UserError(f"The networks of {policy.about['kind']} are not rlopt's Actor, and cannot be exported.")
-        scaling = (
-            actor.standardizer
-            if isinstance(actor.standardizer, Standardizer)
-            else Standardizer(policy.spec.observation_size)
-        )
+        scaling = actor.scaling
         self.clip = scaling.clip
         self.mean: Tensor
         self.std: Tensor

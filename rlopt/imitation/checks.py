@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rlopt.errors import UserError
+from rlopt.errors import UserError, warn
 
 ROUNDING = 1e-5
 """Relative difference that counts as rounding: recordings come in float32, float64 and text."""
@@ -144,7 +143,7 @@ def storable(kwargs: Mapping[str, Any]) -> dict[str, Any]:
         try:
             kept[name] = plain(value, name)
         except UserError as error:
-            logging.getLogger("rlopt").warning(f"{error} It is left out; give it again with the environment.")
+            warn(f"{error} It is left out; give it again with the environment.")
     return kept
 
 

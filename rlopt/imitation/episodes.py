@@ -5,7 +5,6 @@ Shape letters: `T` steps of an episode, `N` of all, `M` episodes, `O` observatio
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,8 +14,9 @@ import numpy as np
 import torch
 
 from rlopt.commands import called
+from rlopt.envs.observations import observation_space
 from rlopt.envs.spec import EnvSpec, as_spec
-from rlopt.errors import UserError
+from rlopt.errors import UserError, warn
 from rlopt.imitation.checks import ROUNDING, begin_with_resets, check_no_actions, storable, unread_flags
 from rlopt.imitation.demonstrations import Demonstrations
 
@@ -83,20 +83,18 @@ def from_episodes(
     if not read:
         raise UserError("There are no episodes.")
     if flags := sorted({name for episode in episodes for name in unread_flags(episode, sum(NAMES.values(), ()))}):
-        _warn(
-            f"Not read, though it looks like the end of an episode: {', '.join(flags)}. Names that are read: {NAMES}."
-        )
+        warn(f"Not read, though it looks like the end of an episode: {', '.join(flags)}. Names that are read: {NAMES}.")
     if dropped := sum(steps.dropped for steps in read):
-        _warn(f"{dropped} of {len(read)} episodes lost their last step: the observation after it was not recorded.")
+        warn(f"{dropped} of {len(read)} episodes lost their last step: the observation after it was not recorded.")
     if inferred := sum(steps.inferred for steps in read):
         ends = sum(steps.inferred and steps.terminated for steps in read)
-        _warn(
+        warn(
             f"{inferred} of {len(read)} episodes do not say how they ended: {inferred - ends} that reach the time limit are "
             f"taken for cut off, {ends} for terminated. Give 'terminated' and 'truncated' to be sure."
         )
     rewards = [steps.reward for steps in read if steps.reward is not None]
     if len(rewards) == len(read) and begin_with_resets(rewards):
-        _warn(
+        warn(
             "Every episode but the first begins with a reward of 0: if a gymnasium vector environment recorded them, this is "
             "the step in which it resets. Leave out the step after each end."
         )
@@ -136,10 +134,6 @@ def from_episodes(
 def find(arrays: Mapping[str, Any], part: str) -> Any:
     """The part of an episode under any of its names, or None."""
     return next((arrays[name] for name in NAMES[part] if name in arrays), None)
-
-
-def _warn(sentence: str) -> None:
-    logging.getLogger("rlopt").warning(sentence)
 
 
 def _array(value: Any, where: str) -> np.ndarray:
@@ -224,15 +218,7 @@ def _vectors(value: Any, spec: EnvSpec, where: str) -> np.ndarray:
     return vectors
 
 
-@lru_cache(maxsize=1)  # of the episodes of one call; making an environment takes time
-def _space(spec: EnvSpec) -> Any:
-    """The environment's observation space before it was flattened."""
-    from gymnasium.wrappers import FlattenObservation
-
-    env = spec.make()
-    space = env.env.observation_space if isinstance(env, FlattenObservation) else env.observation_space
-    env.close()
-    return space
+_space = lru_cache(maxsize=1)(observation_space)  # of the episodes of one call; making an environment takes time
 
 
 def _join(value: Any, space: Any, where: str) -> np.ndarray:
@@ -272,5 +258,5 @@ def _scaled(actions: list[np.ndarray], spec: EnvSpec, already: bool) -> list[np.
     middle = max(float(np.abs(action).max()) for action in scaled) <= 0.5 + ROUNDING
     if not already and (middle or (not own and largest <= 1 + ROUNDING and (low.min() < -1 or high.max() > 1))):
         within = "[-1, 1]" if largest <= 1 + ROUNDING and not own else "the middle half of the bounds"
-        _warn(f"All actions lie in {within}, and the bounds are {bounds}: {hint if not own else 'check their unit'}.")
+        warn(f"All actions lie in {within}, and the bounds are {bounds}: {hint if not own else 'check their unit'}.")
     return scaled

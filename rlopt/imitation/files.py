@@ -1,13 +1,12 @@
 """`expert_buffer.pt` and what lies beside it."""
 
 import itertools
-import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rlopt.errors import CannotWrite, UserError
+from rlopt.errors import UserError, warn, writing
 from rlopt.imitation.demonstrations import COLLECT, Demonstrations
 from rlopt.logs.files import check_writable, load_safely, save_atomically, write_text_atomically
 from rlopt.logs.lock import WAIT_SECONDS, only_process_in
@@ -41,12 +40,12 @@ or, without rlopt:
 
 
 def save_demonstrations(
-    demonstrations: Demonstrations, directory: str | Path, say: Callable[[str], None] | None = None
+    demonstrations: Demonstrations, directory: str | Path, say: Callable[[str], None] = warn
 ) -> Path:
     """Write `expert_buffer.pt`, `metadata.pt` and `README.txt` into `directory`, each whole or not at all.
 
     `metadata.pt` holds the same dict without `"transitions"` and with `"num_episodes"`, `"num_transitions"`. Other
-    demonstrations that are there are kept, as `expert_buffer.1.pt` and so on; `say` is told (None: a warning is logged).
+    demonstrations that are there are kept, as `expert_buffer.1.pt` and so on; `say` is told, by default a warning.
 
     Returns:
         The path of `expert_buffer.pt`.
@@ -55,7 +54,6 @@ def save_demonstrations(
         UserError: the folder cannot be written to, or another process writes to it for a minute.
     """
     directory = Path(directory)
-    say = say or logging.getLogger("rlopt").warning
     state = demonstrations.to_dict()
     metadata = {key: value for key, value in state.items() if key != "transitions"}
     metadata |= {"num_episodes": demonstrations.num_episodes, "num_transitions": len(demonstrations)}
@@ -95,10 +93,8 @@ def _keep(path: Path) -> Path:
         if not backup.exists():
             os.link(path, backup)
     except OSError:  # a file system without second names: the file gets another one
-        try:
+        with writing(backup):
             os.replace(path, backup)
-        except OSError as error:
-            raise CannotWrite(backup, error) from error
     return backup
 
 

@@ -1,7 +1,6 @@
 """The one door for demonstrations: `load_demonstrations` finds the reader of a source. A new format is one line in READERS."""
 
 import inspect
-import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ import torch
 
 from rlopt.config import Selection
 from rlopt.envs.spec import EnvSpec, as_spec, base_id, env_spec
-from rlopt.errors import UserError
+from rlopt.errors import UserError, warn
 from rlopt.imitation import arrays
 from rlopt.imitation.demonstrations import COLLECT, Demonstrations
 from rlopt.imitation.files import read_expert_buffer
@@ -159,7 +158,7 @@ def prepare_demonstrations(
             f"[{spec.action_size}]."
         )
     if base_id(data.env_id) == base_id(spec.env_id) and dict(data.env_kwargs) != dict(spec.kwargs):
-        logging.getLogger("rlopt").warning(
+        warn(
             f"The demonstrations are of {spec.env_id} with {_worded(data.env_kwargs)}, the environment has "
             f"{_worded(spec.kwargs)}."
         )
@@ -212,5 +211,5 @@ def in_bounds_of(data: Demonstrations, spec: EnvSpec) -> Demonstrations:
     action = 2 * (action - new[0]) / (new[1] - new[0]) - 1
     if outside := int((action.abs() > 1 + 1e-5).any(-1).sum()):
         raise UserError(f"{differ}: {outside} of {len(data)} actions are impossible there. Use demonstrations from it.")
-    logging.getLogger("rlopt").warning(f"{differ}: the actions were scaled, so that each does what it did.")
+    warn(f"{differ}: the actions were scaled, so that each does what it did.")
     return replace(data, action=action.clamp(-1, 1).float(), action_low=new[0], action_high=new[1])

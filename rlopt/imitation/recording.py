@@ -1,11 +1,14 @@
 """Demonstrations recorded from a policy."""
 
+from contextlib import closing
+from typing import Any
+
 import numpy as np
 import torch
 
 from rlopt.envs.spec import EnvSpec
 from rlopt.imitation.checks import storable
-from rlopt.imitation.demonstrations import Demonstrations
+from rlopt.imitation.demonstrations import TRANSITION_KEYS, Demonstrations
 from rlopt.training.evaluation import Evaluator, ObservationToAction, evaluate, random_policy
 
 DEMONSTRATION_SEED = 2_000_000
@@ -30,22 +33,17 @@ def record_demonstrations(
         device: where the policy lives.
         envs: environments at the same time; None: one per episode.
     """
-    evaluator = Evaluator(spec, episodes=episodes, first_reset_seed=DEMONSTRATION_SEED, envs=envs, device=device)
-    (recorded,) = evaluator.record(policy)
-    evaluator.close()
-    random_returns = evaluate(random_policy(spec.action_size), spec, envs=envs, device=device)
-
-    def column(name: str) -> torch.Tensor:
-        return torch.from_numpy(np.concatenate([getattr(episode, name) for episode in recorded]))
-
+    how: dict[str, Any] = {"envs": envs, "device": device}
+    with closing(Evaluator(spec, episodes=episodes, first_reset_seed=DEMONSTRATION_SEED, **how)) as evaluator:
+        (recorded,) = evaluator.record(policy)
+    random_returns = evaluate(random_policy(spec.action_size), spec, **how)
+    columns: dict[str, Any] = {
+        name: torch.from_numpy(np.concatenate([getattr(episode, name) for episode in recorded]))
+        for name in TRANSITION_KEYS
+    }
     return Demonstrations(
         env_id=spec.env_id,
-        observation=column("observation"),
-        action=column("action"),
-        next_observation=column("next_observation"),
-        reward=column("reward"),
-        terminated=column("terminated"),
-        truncated=column("truncated"),
+        **columns,
         episode_lengths=torch.tensor([len(episode.reward) for episode in recorded]),
         action_low=torch.from_numpy(spec.action_low),
         action_high=torch.from_numpy(spec.action_high),

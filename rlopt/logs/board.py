@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from rlopt.logs.progress import LINE_SECONDS, format_seconds
+from rlopt.logs.progress import LINE_SECONDS, figures, format_seconds
 
 DRAW_SECONDS = 0.5
 
@@ -37,8 +37,8 @@ class Row:
         state = self.state if self.attempt == 1 else f"{self.state}, try {self.attempt}"
         share = f"{min(self.done / self.total, 1):.0%} of {self.total:,} {self.unit}" if self.total else ""
         seconds = now - self.began if self.began is not None and self.state == "running" else self.seconds
-        figures = [f"{k.replace('_', ' ')} {v if isinstance(v, str) else f'{v:.4g}'}" for k, v in self.latest.items()]
-        return [state, self.where, share, format_seconds(seconds) if seconds else "", self.note or " · ".join(figures)]
+        told = self.note or " · ".join(figures(self.latest))
+        return [state, self.where, share, format_seconds(seconds) if seconds else "", told]
 
 
 class Board:
@@ -50,9 +50,9 @@ class Board:
         line: gets a plain line for each change of state, and for cells that run every `LINE_SECONDS`, where there is no table.
     """
 
-    def __init__(self, names: Sequence[str], live: bool, line: Callable[[str], None], console: Console | None = None):
+    def __init__(self, names: Sequence[str], live: bool, line: Callable[[str], None]):
         self.rows = {name: Row() for name in names}
-        self.console = console or Console(stderr=True)
+        self.console = Console(stderr=True)
         self.live: Live | None = None
         self._wanted = live and sys.stderr.isatty() and not self.console.is_dumb_terminal
         self._line = line

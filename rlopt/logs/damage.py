@@ -5,12 +5,11 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rlopt.errors import CannotWrite, UserError
+from rlopt.errors import UserError, writing
 
 SEAL = "sha256"
 """The key of a sealed dict's checksum."""
@@ -77,7 +76,7 @@ class GrowingChecksum:
     def begin(self, text: bytes) -> None:
         """Begin with a file that holds `text`."""
         self.size, self.crc = 0, 0
-        with _disk(self.path):
+        with writing(self.path):
             self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | _BINARY, 0o666)
         self.add(text)
 
@@ -86,14 +85,14 @@ class GrowingChecksum:
         self.size, self.crc = self.size + len(text), zlib.crc32(text, self.crc)
         assert self._file is not None
         # in one piece and of one length, so that there is always a whole one
-        with _disk(self.path):
+        with writing(self.path):
             os.lseek(self._file, 0, os.SEEK_SET)
             os.write(self._file, _LINE.format(size=self.size, crc=self.crc).encode())
 
     def forget(self) -> None:
         """The file is about to be written anew: until `begin`, nothing is known of it."""
         self.close()
-        with _disk(self.path):
+        with writing(self.path):
             self.path.unlink(missing_ok=True)
 
     def close(self) -> None:
@@ -101,14 +100,6 @@ class GrowingChecksum:
         if self._file is not None:
             os.close(self._file)
             self._file = None
-
-
-@contextmanager
-def _disk(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise CannotWrite(path, error) from error
 
 
 def checksum_path(path: Path) -> Path:

@@ -18,8 +18,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TextIO
 
-from rlopt.errors import DISK_ERRORS, CannotWrite, UserError
+from rlopt.errors import DISK_ERRORS, CannotWrite, UserError, writing
 from rlopt.logs.damage import check_archive
+
+STOPS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+"""Signals that ask a program to end."""
 
 
 def check_writable(directory: Path | str, *names: str) -> None:
@@ -27,15 +30,13 @@ def check_writable(directory: Path | str, *names: str) -> None:
 
     `names` are files that will be written there: a folder in the place of one is refused, too.
     """
-    try:
+    with writing(f"to {directory}"):
         Path(directory).mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(prefix=".rlopt-", dir=directory) as probe:
             probe.write(b"\0")
         for name in names:
             if (Path(directory) / name).is_dir():
                 raise IsADirectoryError(errno.EISDIR, f"{name} is a folder there")
-    except OSError as error:
-        raise CannotWrite(f"to {directory}", error) from error
 
 
 @contextmanager
@@ -50,14 +51,13 @@ def atomic_file(path: Path | str) -> Iterator[IO[bytes]]:
     temporary = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}.tmp"
     with _interrupts_delayed():
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with open(temporary, "xb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())  # the contents must reach the disk before the rename does
-            os.replace(temporary, path)
-        except OSError as error:
-            raise CannotWrite(path, error) from error
+            with writing(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with open(temporary, "xb") as file:
+                    yield file
+                    file.flush()
+                    os.fsync(file.fileno())  # the contents must reach the disk before the rename does
+                os.replace(temporary, path)
         finally:
             with suppress(OSError):  # of a folder that is not there or cannot be written to: the error above tells
                 temporary.unlink(missing_ok=True)
@@ -71,10 +71,8 @@ def write_text_atomically(path: Path | str, text: str) -> None:
 
 def open_to_append(path: Path | str) -> TextIO:
     """A text file for `append_text`. Raises CannotWrite if it cannot be opened."""
-    try:
+    with writing(path):
         return open(path, "a", newline="", encoding="utf-8")
-    except OSError as error:
-        raise CannotWrite(path, error) from error
 
 
 def append_text(file: TextIO, text: str) -> None:
@@ -82,12 +80,10 @@ def append_text(file: TextIO, text: str) -> None:
 
     Raises CannotWrite if the disk is full, or what was opened is no longer where it was.
     """
-    try:
+    with writing(file.name):
         file.write(text)
         file.flush()
         check_in_place(file)
-    except OSError as error:
-        raise CannotWrite(file.name, error) from error
 
 
 def check_in_place(file: TextIO) -> None:
@@ -155,17 +151,13 @@ def load_safely(path: Path | str, *, what: str, hint: str = "") -> Any:
         _check_plain(state, "state", most_bytes=os.path.getsize(path))
         return state
     except OSError as error:
-        raise UserError(f"{what} {path} cannot be read: {_reason(error)}.") from error
+        raise UserError(f"{what} {path} cannot be read: {error.strerror or error}.") from error
     # A foreign file can hold any bytes, and torch's reader raises nearly every exception there is.
     except Exception as error:
         raise UserError(
             f"{what} {path} is refused: it is damaged, or not a file of plain tensors that rlopt wrote "
             "(nothing in it was executed); write it again."
         ) from error
-
-
-def _reason(error: OSError) -> str:
-    return error.strerror or str(error)
 
 
 def _check_plain(value: Any, where: str, most_bytes: float = math.inf) -> None:
@@ -195,8 +187,7 @@ def _interrupts_delayed() -> Iterator[None]:
         yield
         return
     received: list[int] = []
-    stops = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
-    stops = [stop for stop in stops if callable(signal.getsignal(stop))]  # not those that are ignored
+    stops = [stop for stop in STOPS if callable(signal.getsignal(stop))]  # not those that are ignored
     handlers = {stop: signal.signal(stop, lambda number, frame: received.append(number)) for stop in stops}
     try:
         yield

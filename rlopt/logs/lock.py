@@ -8,8 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from rlopt.errors import UserError
-from rlopt.logs.files import CannotWrite
+from rlopt.errors import UserError, writing
 
 fcntl: Any
 try:
@@ -62,10 +61,8 @@ def _locked(folder: Path, until: float) -> int:
     """The open lock file of `folder`, locked."""
     path = folder / LOCK
     while True:
-        try:
+        with writing(folder):
             file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        except OSError as error:
-            raise CannotWrite(folder, error) from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -22,6 +22,12 @@ def format_seconds(seconds: float) -> str:
     return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
 
 
+def figures(latest: Mapping[str, float | str]) -> list[str]:
+    """`return mean -153.2` of each figure."""
+    shown = {name: value if isinstance(value, str) else f"{value:.4g}" for name, value in latest.items()}
+    return [f"{name.replace('_', ' ')} {value}" for name, value in shown.items()]
+
+
 class ProgressDisplay:
     """Shows how much of `total` a run has done, in `unit`s.
 
@@ -60,7 +66,7 @@ class ProgressDisplay:
             self._bar.stop()
         if self._ticks:
             seconds = format_seconds(time.monotonic() - self._start_time)
-            text = " · ".join([f"{self._done:,} {self._unit} after {seconds}", *self._figures()])
+            text = " · ".join([f"{self._done:,} {self._unit} after {seconds}", *figures(self._latest)])
             self._line(text)
             if self._notebook is not None:
                 self._notebook.show(f"{self._title}: {text}")
@@ -97,11 +103,7 @@ class ProgressDisplay:
             rate = (done_last - done_first) / (last - first)
             left = max(self._total - self._done, 0) / rate
             parts += [f"{rate:,.{0 if rate >= 10 else 1}f} {self._unit}/s", f"{format_seconds(left)} left"]
-        return " · ".join(parts + self._figures())
-
-    def _figures(self) -> list[str]:
-        shown = {name: value if isinstance(value, str) else f"{value:.4g}" for name, value in self._latest.items()}
-        return [f"{name.replace('_', ' ')} {value}" for name, value in shown.items()]
+        return " · ".join(parts + figures(self._latest))
 
 
 class NotebookLine:

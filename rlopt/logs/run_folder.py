@@ -3,7 +3,6 @@
 import csv
 import dataclasses
 import importlib.metadata
-import itertools
 import json
 import math
 import platform
@@ -29,14 +28,19 @@ def new_run_directory(parent: Path | str) -> Path:
     Raises UserError if the folder cannot be created.
     """
     check_writable(parent)
-    base = directory = Path(parent) / timestamp()
-    for attempt in itertools.count(2):
+    return new_directory(Path(parent) / timestamp())
+
+
+def new_directory(path: Path) -> Path:
+    """Creates `path`, or `..._2`, `..._3` where it is there already."""
+    directory, number = path, 1
+    while True:
         try:
             directory.mkdir()
-            break
+            return directory
         except FileExistsError:
-            directory = base.with_name(f"{base.name}_{attempt}")
-    return directory
+            number += 1
+            directory = path.with_name(f"{path.name}_{number}")
 
 
 def never_began(directory: Path) -> bool:

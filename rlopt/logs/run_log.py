@@ -12,7 +12,7 @@ from typing import Any, Self
 from rich.console import Console
 
 from rlopt.commands import started_by
-from rlopt.errors import CannotWrite, UserError
+from rlopt.errors import UserError, writing
 from rlopt.logs.csv_sink import CsvSink
 from rlopt.logs.files import append_text, check_in_place, check_writable, close_appended, open_to_append
 from rlopt.logs.progress import ProgressDisplay
@@ -141,12 +141,10 @@ class RunLog:
                 self._check_complete()
 
     def _check_complete(self) -> None:
-        try:
+        with writing(self.directory):
             check_in_place(self._file)
             for name in ("config.json", "metrics.csv"):
                 (self.directory / name).stat()
-        except OSError as error:
-            raise CannotWrite(self.directory, error) from error
 
     def _progress_line(self, text: str) -> None:
         self._log_line("INFO", text)

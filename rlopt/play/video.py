@@ -9,7 +9,7 @@ import io
 from fractions import Fraction
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -20,16 +20,6 @@ GIF_WIDTH = 320
 """Pixels; wider frames are made smaller."""
 GIF_RATE = 25
 """Frames a second of a GIF, about; viewers show no more than 50."""
-
-
-class Film(Protocol):
-    """Takes frames one after the other."""
-
-    def add(self, frame: np.ndarray) -> None:
-        """A frame `[height, width, 3]` of bytes; all have the first one's size."""
-
-    def content(self) -> bytes:
-        """The file, after the last frame."""
 
 
 class Mp4:
@@ -44,7 +34,7 @@ class Mp4:
         self.stream: Any = None
 
     def add(self, frame: np.ndarray) -> None:
-        """A frame `[height, width, 3]` of bytes; an odd last row or column is left out, which the format cannot hold."""
+        """A frame `[height, width, 3]` of bytes, all of one size; an odd last row or column does not fit and is left out."""
         import av
 
         height, width = frame.shape[0] // 2 * 2, frame.shape[1] // 2 * 2
@@ -73,7 +63,7 @@ class Gif:
         self.images: list[Any] = []
 
     def add(self, frame: np.ndarray) -> None:
-        """A frame `[height, width, 3]` of bytes."""
+        """A frame `[height, width, 3]` of bytes, all of one size."""
         from PIL import Image
 
         self.seen += 1
@@ -89,6 +79,10 @@ class Gif:
         file, (first, *rest) = io.BytesIO(), self.images
         first.save(file, "GIF", save_all=True, append_images=rest, duration=self.milliseconds, loop=0)
         return file.getvalue()
+
+
+Film = Mp4 | Gif
+"""Takes frames one after the other; its `content` is the file, after the last one."""
 
 
 def shrink(image: Any, width: int, height: int) -> Any:

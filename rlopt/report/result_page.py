@@ -20,26 +20,16 @@ CURVES = (
 )
 
 
-def write_result_page(
-    results: Mapping[str, Any],
-    stages: Mapping[str, Mapping[str, Any]],
-    directory: Path,
-    command: Mapping[str, Any] | None = None,
-) -> None:
-    """Write `PAGE` beside the files of `write_comparison`, which it shows, with the clip that is there, if there is one.
-
-    `command`: the flags of step 4; None: it was called from Python.
-    """
-    result_page(results, stages, directory, command).write(directory / PAGE)
-
-
 def result_page(
     results: Mapping[str, Any],
     stages: Mapping[str, Mapping[str, Any]],
     directory: Path,
     command: Mapping[str, Any] | None = None,
 ) -> Page:
-    """The page, whose pictures are read when it is written; arguments as of `write_result_page`."""
+    """The page `PAGE` of the folder that `write_comparison` wrote to, with its pictures and the clip that is there, if any.
+
+    They are read when the page is written. `command`: the flags of step 4; None: it was called from Python.
+    """
     shown_as = {name: title for name, (title, _) in plots.appearance(results["methods"]).items()}
     titles = listed(list(shown_as.values()))
     _, _, bars, curves = (directory / name for name in FILES)
@@ -49,8 +39,9 @@ def result_page(
     settings = {title: settings_of(configs[name]) for title, name in methods.items()}
     told = "It was called from Python." if command is None else command_line(called("compare", "python "), command)
     changed, others = settings_sections(settings, methods)
+    table = Table("Results of the last evaluation.", rows, header)
     sections = [
-        Section("Result", [_scores(results, rows, header, bars), *_table(results, header, rows)]),
+        Section("Result", [_scores(rows, header, bars), table, *map(Text, results_notes(results))]),
         Section("Clip", clip_of(directory, f"Clip of an episode: {titles} and the expert's data, side by side.")),
         Section("Learning curves", [Picture(curves, f"Return of {titles} during training.", CURVES)]),
         Section("Demonstrations", [_demonstrations(results, stages)]),
@@ -86,16 +77,12 @@ def listed(words: Sequence[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
-def _scores(results: Mapping[str, Any], rows: Sequence[Sequence[str]], header: Sequence[str], bars: Path) -> Picture:
+def _scores(rows: Sequence[Sequence[str]], header: Sequence[str], bars: Path) -> Picture:
     column = next(i for i, cell in enumerate(header) if cell.endswith("(IQM)"))
     what = header[column].removesuffix(" (IQM)").lower()
     values = ", ".join(f"{row[0]} {row[column]}" for row in rows)
     text = f"Bars of the {what} with 95% intervals: {values}."
     return Picture(bars, text, f"Bars: interquartile mean of the {what} over the seeds; dots: single seeds.")
-
-
-def _table(results: Mapping[str, Any], header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[Table | Text]:
-    return [Table("Results of the last evaluation.", rows, header), *map(Text, results_notes(results))]
 
 
 def _demonstrations(results: Mapping[str, Any], stages: Mapping[str, Mapping[str, Any]]) -> Table:

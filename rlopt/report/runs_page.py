@@ -20,7 +20,10 @@ def runs_page(runs: Runs, picture: Path | str, command: str) -> Page:
     columns = {label: run for name in looks for label, run in _labelled(looks[name][0], runs.groups[name]).items()}
     settings = {label: settings_of(run.record["config"]) for label, run in columns.items()}
     changed, others = settings_sections(settings, {label: run.method for label, run in columns.items()})
-    versions = {label: {**_versions(run), "device": run.record.get("device", "-")} for label, run in columns.items()}
+    versions = {
+        label: {**run.record.get("versions", {}), "device": run.record.get("device", "-")}
+        for label, run in columns.items()
+    }
     sections = [
         Section("Learning curves", [Picture(Path(picture), f"Return of {titles} during training.", CURVES)]),
         Section("Result", [_standing(runs, looks)]),
@@ -39,10 +42,6 @@ def runs_page(runs: Runs, picture: Path | str, command: str) -> Page:
 def _labelled(title: str, group: Any) -> dict[str, Run]:
     """Runs of one name by the heading of their column."""
     return {title if len(group) == 1 else f"{title} {run.folder.name}": run for run in group}
-
-
-def _versions(run: Run) -> Mapping[str, str]:
-    return run.record.get("versions", {})
 
 
 def _total(run: Run) -> int | None:

@@ -1,14 +1,12 @@
 """The results of a comparison on Weights & Biases: a run of their own, beside those of the methods in its group."""
 
-import logging
-import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from rlopt.agents.methods import METHODS
 from rlopt.config import RunOptions
+from rlopt.errors import say, warn
 from rlopt.logs.run_folder import to_json
 from rlopt.logs.wandb_sink import WandbOptions, WandbSink
 from rlopt.report.page import CLIPS
@@ -35,7 +33,7 @@ def share_results(results: Mapping[str, Any], directory: Path, options: RunOptio
         "title": f"{results['env']}: results",
     }
     where = WandbOptions(project=PROJECT, entity=options.wandb_entity, group=options.wandb_group)
-    sink = WandbSink(where, directory, to_json(config), resuming, _say, logging.getLogger("rlopt").warning)
+    sink = WandbSink(where, directory, to_json(config), resuming, say, warn)
     files = [directory / name for name in (*FILES, PAGE, *CLIPS) if (directory / name).is_file()]
     clip = next((file for file in files if file.name in CLIPS), None)
 
@@ -64,8 +62,3 @@ def scores(results: Mapping[str, Any]) -> dict[str, float]:
     """Numbers by which W&B sorts and draws comparisons: every method's return and score."""
     keys = {"return": "return_mean", "score": "normalized_iqm"}
     return {f"{name}/{told}": entry[key] for name, entry in results["methods"].items() for told, key in keys.items()}
-
-
-def _say(text: str) -> None:
-    with suppress(OSError):  # a full disk behind `2> FILE`
-        print(text, file=sys.stderr)

@@ -1,7 +1,6 @@
 """Where the work is done: the chosen device, and how many CPU threads suit it."""
 
 import ctypes
-import logging
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -10,7 +9,7 @@ from typing import Any
 import torch
 
 from rlopt.agents.precision import precision_of
-from rlopt.errors import UserError
+from rlopt.errors import UserError, warn
 
 
 def choose_device(name: str) -> torch.device:
@@ -29,7 +28,7 @@ def choose_device(name: str) -> torch.device:
     if device.type not in ("cpu", "cuda"):
         raise UserError(f"--device {name} is not supported: use cpu, cuda or cuda:0.")
     if device.type == "cuda" and not torch.cuda.is_available():
-        logging.getLogger("rlopt").warning("No CUDA device found: training on the CPU (say --device cpu to choose it).")
+        warn("No CUDA device found: training on the CPU (say --device cpu to choose it).")
         return torch.device("cpu")
     if device.type == "cuda" and device.index is not None and device.index >= torch.cuda.device_count():
         count = torch.cuda.device_count()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -128,15 +129,7 @@ class Evaluator:
         """The same episodes with all their transitions: a list of P per seed."""
         rows: list[list[tuple]] = [[] for _ in range(self.num_seeds * self.episodes)]
         for step in self._play(policy):
-            columns = (
-                step.observation,
-                step.action,
-                step.next_observation,
-                step.reward,
-                step.terminated,
-                step.truncated,
-            )
-            for index, *row in zip(step.episodes, *columns, strict=True):
+            for index, *row in zip(*step[:-1], strict=True):  # all but infos
                 rows[index].append(tuple(row))
         episodes = [Episode.of(row) for row in rows]
         return [episodes[i : i + self.episodes] for i in range(0, len(episodes), self.episodes)]
@@ -195,8 +188,7 @@ class Evaluator:
         )
 
 
-@dataclass(frozen=True)
-class _Step:
+class _Step(NamedTuple):
     """One step of the episodes that are not over, `[n, .]`."""
 
     episodes: np.ndarray
@@ -262,11 +254,8 @@ def play(
     `num_seeds` is by default what the policy says, else 1; the rest is as of `Evaluator`.
     """
     seeds = getattr(policy, "num_seeds", 1) if num_seeds is None else num_seeds
-    evaluator = Evaluator(env, num_seeds=seeds, episodes=episodes, envs=envs, device=device)
-    try:
+    with closing(Evaluator(env, num_seeds=seeds, episodes=episodes, envs=envs, device=device)) as evaluator:
         return evaluator.play(policy)
-    finally:
-        evaluator.close()
 
 
 def evaluate(policy: ObservationToAction, env: str | EnvSpec, **how: Any) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Whether a training fits into memory: what it takes at the least, before anything is allocated."""
 
-import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 import torch
 
 from rlopt.config import LoopConfig, TrainingConfig
-from rlopt.errors import UserError
+from rlopt.errors import UserError, warn
 
 _FLOAT = 4  # bytes
 _ENVIRONMENT = 2_000
@@ -54,7 +53,7 @@ def check_memory(
                 f"{part.what} would take {_told(part.size)}, and {where} has {_told(total)} of memory: lower {part.flags}."
             )
         if part.filled_slowly and free is not None and part.size > free:
-            logging.getLogger("rlopt").warning(
+            warn(
                 f"{part.what} will take up to {_told(part.size)}, and {_told(free)} of memory are free: "
                 f"lower {part.flags} if the run ends for want of memory."
             )

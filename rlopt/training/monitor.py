@@ -169,7 +169,7 @@ class Monitor:
             self.log.progress(shown)
         due = bool(self.metrics) and self.evaluate_now(count)
         if due or self.every_report:
-            self.check_finite(count)
+            check_finite(self.metrics, f"at {count} {self.history.unit}")
             evaluation = self.evaluator.play(self.agent.policy) if due and self.evaluator is not None else None
             self.history.add(count, evaluation, self.metrics)
             if evaluation is not None:
@@ -215,7 +215,7 @@ class Monitor:
         if self.checkpoint is None:
             return
         unit = self.history.unit
-        self.check_finite(count)
+        check_finite(self.metrics, f"at {count} {unit}")
         begun = time.perf_counter()
         state = {name: part.state_dict() for name, part in self.parts.items()}
         state |= {"history": vars(self.history), "metrics": self.metrics, unit: count}
@@ -223,10 +223,6 @@ class Monitor:
         if self.log is not None:
             self.log.saved()
         self.saving_seconds += time.perf_counter() - begun
-
-    def check_finite(self, count: int) -> None:
-        """Raise NotFiniteError if the last update reported NaN or infinity."""
-        check_finite(self.metrics, f"at {count} {self.history.unit}")
 
 
 _NEW_PARTS = ("loop", "expert")

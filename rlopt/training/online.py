@@ -1,6 +1,5 @@
 """The online loop: environment -> collector -> replay buffer -> update -> policy."""
 
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from rlopt.agents.agent import Agent, ExpertSource, check_expert
 from rlopt.config import TrainingConfig
 from rlopt.cores import available_workers
 from rlopt.envs.spec import EnvSpec, as_spec, check_env_workers
-from rlopt.errors import UserError
+from rlopt.errors import UserError, warn
 from rlopt.logs.run_log import RunLog
 from rlopt.training.collectors import BehaviorPolicy, make_collector
 from rlopt.training.devices import arithmetic_for
@@ -113,7 +112,7 @@ def train_online(
         frames=frames,
     )
     if spec.torchrl and resume is not None:
-        logging.getLogger("rlopt").warning(
+        warn(
             f"The environments of {spec.env_id} do not come back to where they were: they begin new episodes, and the run is "
             "not the one that it would have been."
         )

@@ -1,6 +1,5 @@
 """The updates of a collector batch: compiled if asked for, on the CPU by groups of seeds, on CUDA as one captured graph."""
 
-import logging
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -16,6 +15,7 @@ from torch._inductor.cpu_vec_isa import valid_vec_isa_list
 
 from rlopt.agents.agent import Agent, Metrics
 from rlopt.agents.precision import precision_of
+from rlopt.errors import warn
 from rlopt.training.seed_groups import SeedGroups, group_sizes
 from rlopt.transition import Transition
 
@@ -141,10 +141,10 @@ class UpdateRunner:
             if self.compiled and self.groups is not None:
                 self.groups.start(self.workers)
             if not self.compiled:
-                _warn(f"Compiled updates and plain ones disagree (by {off:.0%}): the plain ones are used.")
+                warn(f"Compiled updates and plain ones disagree (by {off:.0%}): the plain ones are used.")
         except TorchDynamoException as error:
             reason = str(error).strip().splitlines()[0].rstrip(":. ")
-            _warn(f"torch.compile does not work on this machine: {reason}. Training goes on without it.")
+            warn(f"torch.compile does not work on this machine: {reason}. Training goes on without it.")
         finally:
             if not self.compiled:
                 self.close()
@@ -167,7 +167,7 @@ class UpdateRunner:
         if off <= _GRAPH_TOLERANCE:
             self.graph = graph
         else:
-            _warn(f"The CUDA graph and the loop disagree (by {off:.1%}): the loop is used.")
+            warn(f"The CUDA graph and the loop disagree (by {off:.1%}): the loop is used.")
         self.agent.load_state_dict(looped)
 
 
@@ -212,10 +212,6 @@ def _find_vector_instructions() -> None:
 
 def _first_batches(packed: Tensor, experts: Tensor | None, count: int) -> tuple[Tensor, Tensor | None]:
     return packed[:count], None if experts is None else experts[:count]
-
-
-def _warn(message: str) -> None:
-    logging.getLogger("rlopt").warning(message)
 
 
 def disagreement(before: Any, expected: Any, actual: Any) -> float:

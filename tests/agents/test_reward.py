@@ -110,7 +110,7 @@ def test_a_frozen_reward_stays_as_it_is(given, batch, expert, assert_same_state)
         metrics = agent.update(batch, expert if given else None)  # and needs no expert
     assert_same_state(agent.reward.state_dict(), before)
     assert set(metrics) == {"critic_loss", "q_mean", "policy_loss", "alpha", "entropy"}
-    assert agent.reward.optimizers == agent.reward.generators == []
+    assert agent.reward.optimizers == agent.reward.generators == ()
     assert agent.optimizers == agent.sac.optimizers
 
 
@@ -154,7 +154,7 @@ def test_the_environments_reward_passes_the_batch_on(batch, expert, targets):
     goes_on = batch.terminated == 0
     torch.testing.assert_close(call["target"][goes_on], (call["reward"] + 0.9 * call["next_value"])[goes_on])
     assert reward.state_dict() == {}
-    assert reward.optimizers == reward.generators == []
+    assert reward.optimizers == reward.generators == ()
 
 
 @pytest.mark.parametrize("inputs", REWARD_INPUTS)

@@ -64,8 +64,7 @@ def share_noise(monkeypatch):
 
         for module in ("sac", "ipmd", "gail", "iqlearn", "sqil"):
             monkeypatch.setattr(f"rlopt.agents.{module}.standard_normal_like", normal)
-        for module in ("reward", "gail"):
-            monkeypatch.setattr(f"rlopt.agents.{module}.uniform_like", uniform)
+        monkeypatch.setattr("rlopt.agents.reward.uniform_like", uniform)
 
     return start
 

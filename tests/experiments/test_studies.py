@@ -54,12 +54,8 @@ def constant_expert(value):
 
 def test_every_group_of_seeds_gets_its_own_demonstrations():
     experts = studies.GroupedExperts([constant_expert(1), constant_expert(2)], group_size=3)
-    observation = experts.sample_stacked(6, 5)["observation"]
-    assert observation.shape == (6, 5, 3)
-    assert observation[:3].unique().tolist() == [1.0]
-    assert observation[3:].unique().tolist() == [2.0]
     with pytest.raises(ValueError, match="2 groups of 3"):
-        experts.sample_stacked(5, 5)
+        experts.sample_packed(1, 5, 5)
     agent = IPMD(IPMDConfig(hidden_sizes=(4,), expert_batch_size=5), 3, 1, num_seeds=6)
     agent.set_expert_buffer(experts)  # which the loop takes
     packed = experts.sample_packed(2, agent.num_seeds, agent.expert_batch_size)  # for two updates at once: same groups

@@ -31,7 +31,8 @@ from rlopt.agents import METHODS  # noqa: E402
 from rlopt.agents.saving import load_agent  # noqa: E402
 from rlopt.config import RunOptions  # noqa: E402
 from rlopt.errors import UserError  # noqa: E402
-from rlopt.experiments.comparison import check_summary, compare_methods  # noqa: E402
+from rlopt.experiments.comparison import compare_methods  # noqa: E402
+from rlopt.experiments.comparison_cells import check_summary  # noqa: E402
 from rlopt.experiments.resuming import checkpoint_count, recorded_settings  # noqa: E402
 from rlopt.experiments.stage_cache import StageCache  # noqa: E402
 from rlopt.imitation import load_demonstrations  # noqa: E402
@@ -135,9 +136,7 @@ def _stages(path: Path, cache: dict[str, Any]) -> Any:
     """The results of all stages; one that is missing, or has other settings, is made anew."""
     found = StageCache(path, cache["settings"], check=check_summary)
     whole = cache["stages"]
-    return {
-        name: found.get_or_run(name, lambda name=name: whole[name]["result"], whole[name]["config"]) for name in whole
-    }
+    return {name: found.find(name, stage["config"]) or stage["result"] for name, stage in whole.items()}
 
 
 def _model(path: Path) -> Any:

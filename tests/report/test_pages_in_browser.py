@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rlopt.report.result_page import write_result_page
+from rlopt.report.result_page import PAGE, result_page
 from rlopt.report.results import write_comparison
 from rlopt.report.run_folders import gather_runs
 from rlopt.report.runs_page import runs_page
@@ -78,7 +78,7 @@ def report(tmp_path_factory):
     write_comparison(found, stages, folder)
     frames = [Image.fromarray(np.full((40, 120, 3), shade, np.uint8)) for shade in (40, 200)]
     frames[0].save(folder / "clip.gif", save_all=True, append_images=frames[1:])
-    write_result_page(found, stages, folder, {"env": found["env"], "methods": ["sac", "bc"]})
+    result_page(found, stages, folder, {"env": found["env"], "methods": ["sac", "bc"]}).write(folder / PAGE)
     return folder / "report.html"
 
 

@@ -9,7 +9,7 @@ import pytest
 from rlopt.config import BCConfig, IPMDConfig, LoopConfig, TrainingConfig
 from rlopt.logs.run_folder import to_json
 from rlopt.report.page import Page
-from rlopt.report.result_page import command_line, listed, result_page, write_result_page
+from rlopt.report.result_page import PAGE, command_line, listed, result_page
 from rlopt.report.results import FILES, results_notes, results_rows
 from rlopt.report.settings_table import default_settings, settings_sections
 
@@ -41,7 +41,7 @@ def shown(tmp_path):
         found["config"] = {"expert_data": "minari:mine", "demonstrations_sha256": DIGEST, "stages": configs(), **config}
         for name in FILES[2:]:
             (tmp_path / name).write_bytes(b"\x89PNG")
-        write_result_page(found, stages, tmp_path, command)
+        result_page(found, stages, tmp_path, command).write(tmp_path / PAGE)
         return found, read_page((tmp_path / "report.html").read_text(encoding="utf-8"))
 
     return make

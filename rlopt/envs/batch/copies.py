@@ -14,6 +14,7 @@ from gymnasium.wrappers import OrderEnforcing, TimeLimit
 from rlopt.envs.batch.pendulums import InvertedDoublePendulumTask, InvertedPendulumTask, PendulumTask, ReacherTask
 from rlopt.envs.batch.task import BatchedTask
 from rlopt.envs.batch.walkers import AntTask, HalfCheetahTask, HopperTask, HumanoidTask, SwimmerTask, Walker2dTask
+from rlopt.envs.checks import wrappers
 from rlopt.envs.copies import Copies, GymnasiumCopies
 from rlopt.envs.spec import EnvSpec
 
@@ -90,9 +91,8 @@ def find_batch(spec: EnvSpec, copies: int, threads: int = 1) -> BatchedTask | No
             task = make(env.unwrapped, copies, max(1, min(threads, copies)))
             if _same_steps(spec, env, task):
                 return task
-    except (
-        Exception
-    ) as error:  # a model that a batch cannot take, a MuJoCo without batches, an attribute of another version
+    # a model that a batch cannot take, a MuJoCo without batches, an attribute of another version
+    except Exception as error:
         logging.getLogger("rlopt").debug(f"{spec.env_id} is stepped one by one: {error!r}")
     env.close()
     return None
@@ -100,12 +100,8 @@ def find_batch(spec: EnvSpec, copies: int, threads: int = 1) -> BatchedTask | No
 
 def _is_plain(env: gym.Env) -> bool:
     """Whether nothing is wrapped around an environment that changes what it does, and nobody looks at it."""
-    wrapper = env
-    while wrapper is not env.unwrapped:
-        if type(wrapper) not in (TimeLimit, OrderEnforcing):
-            return False
-        wrapper = wrapper.env  # type: ignore[attr-defined]
-    return env.unwrapped.render_mode is None
+    plain = all(type(wrapper) in (TimeLimit, OrderEnforcing) for wrapper in wrappers(env))
+    return plain and env.unwrapped.render_mode is None
 
 
 def _same_steps(spec: EnvSpec, env: gym.Env, task: BatchedTask) -> bool:

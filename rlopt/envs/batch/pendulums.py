@@ -93,15 +93,11 @@ class InvertedPendulumTask(MujocoTask):
 class InvertedDoublePendulumTask(MujocoTask):
     """InvertedDoublePendulum-v5."""
 
+    normal_velocities = True
+
     def __init__(self, env: Any, copies: int, threads: int):
         super().__init__(env, copies, threads)
         self.site_xpos, self.qfrc_constraint = self.batch.bind("site_xpos"), self.batch.bind("qfrc_constraint")
-
-    def start(self, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Velocities are drawn from a normal distribution."""
-        noise, model = self.env._reset_noise_scale, self.model
-        position = self.env.init_qpos + generator.uniform(-noise, noise, model.nq)
-        return position, self.env.init_qvel + generator.standard_normal(model.nv) * noise
 
     def step(self, rows: Rows, action: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # noqa: D102
         self.simulate(rows, action)

@@ -39,6 +39,8 @@ def square_of_scalars(values: np.ndarray) -> np.ndarray:
 class MujocoTask:
     """N copies of a MuJoCo environment of gymnasium in one batch."""
 
+    normal_velocities = False
+    """Whether the velocities of a first state are drawn from a normal distribution, not from a uniform one."""
     needs_forces = False
     """Whether `forces` are used: contact forces `[N, bodies, 6]`, which MuJoCo computes on request alone."""
 
@@ -64,7 +66,9 @@ class MujocoTask:
         """Positions and velocities of a first state."""
         noise, model = self.env._reset_noise_scale, self.model
         position = self.env.init_qpos + generator.uniform(-noise, noise, model.nq)
-        return position, self.env.init_qvel + generator.uniform(-noise, noise, model.nv)
+        normal = self.normal_velocities
+        velocity = noise * generator.standard_normal(model.nv) if normal else generator.uniform(-noise, noise, model.nv)
+        return position, self.env.init_qvel + velocity
 
     def simulate(self, rows: Rows, action: np.ndarray) -> None:
         """Let physics run for one step of the environment."""

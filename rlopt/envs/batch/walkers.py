@@ -61,11 +61,7 @@ class WalkingTask(MujocoTask):
 class HalfCheetahTask(WalkingTask):
     """HalfCheetah-v5."""
 
-    def start(self, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Velocities are drawn from a normal distribution."""
-        noise, model = self.env._reset_noise_scale, self.model
-        position = self.env.init_qpos + generator.uniform(-noise, noise, model.nq)
-        return position, self.env.init_qvel + noise * generator.standard_normal(model.nv)
+    normal_velocities = True
 
 
 class SwimmerTask(WalkingTask):
@@ -92,9 +88,10 @@ class HopperTask(Walker2dTask):
         return super().upright(rows) & _between(state, self.env._healthy_state_range).all(axis=1)
 
 
-class AntTask(HalfCheetahTask):
+class AntTask(WalkingTask):
     """Ant-v5."""
 
+    normal_velocities = True
     hidden = 2
     needs_forces = True
 

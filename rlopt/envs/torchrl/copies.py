@@ -1,6 +1,7 @@
 """TorchRL environments as evaluations play on them."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -74,9 +75,8 @@ class TorchRLCopies:
 
 def ends_by_itself(spec: EnvSpec, steps: int) -> bool:
     """Whether an episode of random actions is over after so many steps, which are fewer than its time limit."""
-    simulator = Simulator(spec, 1, default_device())
     generator = torch.Generator().manual_seed(0)
-    try:
+    with closing(Simulator(spec, 1, default_device())) as simulator:
         simulator.begin(0)
         for _ in range(steps):
             action = torch.rand(simulator.num_envs, spec.action_size, generator=generator)
@@ -84,5 +84,3 @@ def ends_by_itself(spec: EnvSpec, steps: int) -> bool:
             if (step["terminated"] | step["truncated"]).any():
                 return True
         return False
-    finally:
-        simulator.close()

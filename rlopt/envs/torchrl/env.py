@@ -10,11 +10,10 @@ from typing import Any
 import torch
 from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
-from torchrl.data import Bounded, Composite, Unbounded
-from torchrl.data.tensor_specs import Binary
 from torchrl.envs import EnvBase
 
 from rlopt.envs.spec import EnvSpec, env_seeds, episode_seed
+from rlopt.envs.torch_env import set_specs
 from rlopt.envs.torchrl.simulator import Simulator, joined
 from rlopt.errors import UserError
 
@@ -50,19 +49,7 @@ class TorchRLEnv(EnvBase):
         ]
         self.is_closed = False  # a new EnvBase is True, and would not close them
         self.episode_return = torch.zeros(total, 1, device=self.device)
-
-        def flag() -> Binary:
-            return Binary(1, shape=(total, 1), dtype=torch.bool, device=self.device)
-
-        self.observation_spec = Composite(
-            observation=Unbounded(shape=(total, spec.observation_size), device=self.device),
-            episode_return=Unbounded(shape=(total, 1), device=self.device),
-            episode_length=Unbounded(shape=(total, 1), dtype=torch.int64, device=self.device),
-            shape=(total,),
-        )
-        self.action_spec = Bounded(-1.0, 1.0, shape=(total, spec.action_size), device=self.device)
-        self.reward_spec = Unbounded(shape=(total, 1), device=self.device)
-        self.done_spec = Composite(done=flag(), terminated=flag(), truncated=flag(), shape=(total,))
+        set_specs(self, *spec.sizes)
 
     @property
     def interrupted(self) -> bool:

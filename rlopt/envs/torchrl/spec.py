@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -18,7 +17,7 @@ from rlopt.envs.spec import EnvSpec
 from rlopt.envs.torchrl.source import base_of, copies, default_device, find, first_reset, make, name_of
 from rlopt.envs.torchrl.streams import Stream
 from rlopt.envs.versions import one_line
-from rlopt.errors import UserError
+from rlopt.errors import UserError, warn
 
 
 class Keys(NamedTuple):
@@ -83,11 +82,8 @@ def keys_of(env: EnvBase, name: str) -> Keys:
             f"{name} observes {told or 'no floating-point numbers'}; rlopt needs one flat vector, called 'observation' if "
             "there are others: TorchRL's CatTensors(in_keys=[...], out_key='observation') makes one."
         )
-    if (
-        len(env.action_keys) != 1
-        or env.reward_keys != ["reward"]
-        or env.done_keys != [*filter(_is_name, env.done_keys)]
-    ):
+    nested_ends = any(not isinstance(key, str) for key in env.done_keys)
+    if len(env.action_keys) != 1 or env.reward_keys != ["reward"] or nested_ends:
         raise UserError(f"{name} has several actions, rewards or ends of episodes (agents); rlopt needs one of each.")
     native = any(vars(layer).get("_torchrl_native_autoreset") for layer in (env, base_of(env)))
     if native or _hides_ends(env) or type(base_of(env)).__name__ == "IsaacLabWrapper":
@@ -96,10 +92,6 @@ def keys_of(env: EnvBase, name: str) -> Keys:
             "TorchRL reset them (native_autoreset=False, where the wrapper has it)."
         )
     return Keys(next(iter(observed)), env.action_keys[0])
-
-
-def _is_name(key: NestedKey) -> bool:
-    return isinstance(key, str)
 
 
 def _hides_ends(env: EnvBase) -> bool:
@@ -174,9 +166,9 @@ def _look_once(env: EnvBase, name: str, keys: Keys, size: int) -> None:
         raise UserError(f"{name}: a reset or step fails: {type(error).__name__}: {one_line(error)}.") from error
     first, other, again = starts
     if not torch.equal(first, again):
-        _warn(f"{name}: set_seed(seed) gives other starts each time, so evaluations of methods are not paired.")
+        warn(f"{name}: set_seed(seed) gives other starts each time, so evaluations of methods are not paired.")
     elif torch.equal(first, other):
-        _warn(f"{name}: every set_seed(seed) gives the same starts.")
+        warn(f"{name}: every set_seed(seed) gives the same starts.")
 
 
 def _checked(value: Tensor | None, shape: tuple[int, int], name: str, when: str, what: str = "observation") -> Tensor:
@@ -186,7 +178,3 @@ def _checked(value: Tensor | None, shape: tuple[int, int], name: str, when: str,
     if not torch.isfinite(value).all():
         raise UserError(f"{name}: {when} gives NaN or infinity as its {what}.")
     return value.clone()
-
-
-def _warn(message: str) -> None:
-    logging.getLogger("rlopt").warning(message)

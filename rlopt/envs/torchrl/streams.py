@@ -16,10 +16,9 @@ class Stream:
 
     Args:
         device: where the environment is.
-        seed: where the stream begins.
     """
 
-    def __init__(self, device: torch.device | None, seed: int = 0):
+    def __init__(self, device: torch.device | None):
         self.device = torch.device("cpu") if device is None else device
         self.ways: list[tuple[Callable[[], Tensor], Callable[[Tensor], Any]]] = [
             (torch.get_rng_state, torch.set_rng_state)
@@ -27,7 +26,7 @@ class Stream:
         if self.device.type == "cuda":
             ways = partial(torch.cuda.get_rng_state, self.device), partial(torch.cuda.set_rng_state, device=self.device)
             self.ways.append(ways)
-        self.restart(seed)
+        self.restart(0)
 
     def restart(self, seed: int) -> None:
         """Begin again from a seed."""

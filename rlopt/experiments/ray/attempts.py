@@ -8,10 +8,14 @@ TRIES = 3
 """Without a new checkpoint in between."""
 
 
+def cause_of(error: BaseException) -> BaseException:
+    """Of an error that Ray brought from another machine, the one that was raised there: Ray's text is a traceback."""
+    return getattr(error, "cause", None) or error
+
+
 def sentence_of(error: BaseException) -> str:
-    """What to say of an error: of one that Ray brought from another machine, the cause, because its text is a traceback."""
-    cause = getattr(error, "cause", None)
-    cause = error if cause is None else cause
+    """What to say of an error."""
+    cause = cause_of(error)
     text = " ".join(str(cause).split())
     return text if isinstance(cause, UserError) and text else f"{type(cause).__name__}: {text}".removesuffix(": ")
 
@@ -36,9 +40,8 @@ class Attempts:
 
         A sentence for the user, said twice in a row, is not by chance: wrong input, or a loss that becomes NaN.
         """
-        cause = getattr(error, "cause", None)
         sentence = sentence_of(error)
-        by_chance = not isinstance(error if cause is None else cause, UserError) or sentence != self.last
+        by_chance = not isinstance(cause_of(error), UserError) or sentence != self.last
         self.failures, self.last = self.failures + 1, sentence
         again = by_chance and self.failures < TRIES
         self.number += again

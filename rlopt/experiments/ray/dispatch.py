@@ -1,44 +1,24 @@
 """All cells of a command on many machines: what is ready is sent, what comes back is kept, what fails is tried again."""
 
-import logging
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from rlopt.errors import UserError
+from rlopt.errors import UserError, say
 from rlopt.experiments.cells import Plan, Resources, Work
 from rlopt.experiments.ray.attempts import Attempts, sentence_of
+from rlopt.experiments.ray.cluster import Cluster
 from rlopt.experiments.ray.landing import Landing
 from rlopt.experiments.ray.mail import Progress, Snapshot, Started
 from rlopt.experiments.ray.modules import own_modules
-from rlopt.experiments.ray.perform import Order, Outcome, own_methods
+from rlopt.experiments.ray.perform import own_methods
 from rlopt.logs.board import Board
 
 WAIT_SECONDS = 0.5
 CANCEL_SECONDS = 60.0
 """What interrupted cells have for their last checkpoint."""
-
-
-class Machines(Protocol):
-    """What `Cluster` is."""
-
-    def submit(self, order: Order, needed: Resources) -> Any:
-        """Let a machine run a cell; returns a reference of its outcome."""
-
-    def messages(self) -> Sequence[Any]:
-        """What cells have told since the last time."""
-
-    def finished(self, references: Sequence[Any], seconds: float) -> list[Any]:
-        """Those whose cells have ended, within this time."""
-
-    def outcome(self, reference: Any) -> Outcome:
-        """Of a cell that has ended. Raises what it failed with."""
-
-    def cancel(self, reference: Any) -> None:
-        """Interrupt a cell."""
 
 
 class Dispatch:
@@ -53,14 +33,14 @@ class Dispatch:
 
     def __init__(
         self,
-        machines: Machines,
+        machines: Cluster,
         plans: Sequence[Plan],
         needed: Callable[[str, Resources], Resources],
         live: bool = True,
     ):
         self.machines, self.plans, self.needed = machines, plans, needed
         self.cells = {cell.name: cell for plan in plans for cell in plan.cells}
-        self.board = Board(list(self.cells), live, _say)
+        self.board = Board(list(self.cells), live, say)
         self.attempts = {name: Attempts() for name in self.cells}
         self.resources: dict[str, Resources] = {}
         self.works: dict[str, Work] = {}
@@ -174,7 +154,7 @@ class Dispatch:
         """Interrupt all cells, and keep their last checkpoints."""
         if not self.running:
             return
-        _say("Interrupted: the cells keep a checkpoint; Ctrl-C again stops at once.")
+        say("Interrupted: the cells keep a checkpoint; Ctrl-C again stops at once.")
         for reference in self.running:
             self.machines.cancel(reference)
         until = time.monotonic() + CANCEL_SECONDS
@@ -186,10 +166,3 @@ class Dispatch:
             references = [reference for reference in references if reference not in ended]
         for message in self.machines.messages():
             self._read(message)
-
-
-def _say(text: str) -> None:
-    try:
-        print(text, file=sys.stderr, flush=True)
-    except OSError:  # a full disk behind `2> FILE`
-        logging.getLogger("rlopt").debug(text)

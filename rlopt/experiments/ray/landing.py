@@ -14,7 +14,7 @@ from rlopt.experiments.ray.perform import LOGS, Order, Outcome, own_methods
 from rlopt.imitation.files import read_expert_buffer, save_demonstrations
 from rlopt.imitation.readers import Carried, load_demonstrations, source_name
 from rlopt.logs.files import write_text_atomically
-from rlopt.logs.run_folder import to_json
+from rlopt.logs.run_folder import new_directory, to_json
 
 
 class Landing:
@@ -51,17 +51,8 @@ class Landing:
             arguments["save_dir"] = self._save_dir()
         if self.folder is not None and (self.folder / LAST).exists():
             begun, self.name = pack(self.folder), self.folder.relative_to(self.logs).as_posix()
-        return Order(
-            self.cell,
-            attempt,
-            work.call,
-            arguments,
-            cpus,
-            begun,
-            self.name if begun else "",
-            modules,
-            own_methods(),
-        )
+        begun_in = self.name if begun else ""
+        return Order(self.cell, attempt, work.call, arguments, cpus, begun, begun_in, modules, own_methods())
 
     def keep(self, snapshot: Snapshot) -> None:
         """A checkpoint has come."""
@@ -89,16 +80,8 @@ class Landing:
         if self.folder is None or self.name != name:
             place = self.logs / name
             place.parent.mkdir(parents=True, exist_ok=True)
-            number = 1
-            while True:
-                number += 1
-                try:
-                    place.mkdir()
-                    break
-                except FileExistsError:
-                    place = self.logs / f"{name}_{number}"
-            self.folder, self.name = place, name
-            write_text_atomically(place / MARK, self.mark)
+            self.folder, self.name = new_directory(place), name
+            write_text_atomically(self.folder / MARK, self.mark)
         return self.folder
 
     def _publish(self, path: Path) -> None:

@@ -14,7 +14,6 @@ class Started:
     cell: str
     attempt: int
     where: str
-    process: int
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,12 @@
 """The user's own modules, which other machines do not have."""
 
 import importlib.util
-import io
-import tarfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from rlopt.agents.methods import Method
 from rlopt.envs.spec import EnvSpec
-from rlopt.experiments.ray.packing import Packed
+from rlopt.experiments.ray.packing import Packed, tar_of
 
 
 def own_modules(specs: Iterable[EnvSpec], methods: Iterable[Method], root: Path) -> Packed | None:
@@ -21,13 +19,7 @@ def own_modules(specs: Iterable[EnvSpec], methods: Iterable[Method], root: Path)
         files.update(_files(name, root.resolve()))
     if not files:
         return None
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for path, content in sorted(files.items()):
-            entry = tarfile.TarInfo(path)
-            entry.size = len(content)
-            tar.addfile(entry, io.BytesIO(content))
-    return Packed(tuple(sorted(files)), buffer.getvalue())
+    return Packed(tuple(sorted(files)), tar_of(sorted(files.items())))
 
 
 def _names(specs: Iterable[EnvSpec], methods: Iterable[Method]) -> Iterator[str]:

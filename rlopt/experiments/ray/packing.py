@@ -3,7 +3,7 @@
 import io
 import os
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -33,22 +33,30 @@ class Packed:
 def pack(folder: Path, known: Stamps | None = None) -> Packed:
     """A folder's files, without those that are as they were in `known`. Links are left out."""
     stamps: dict[str, tuple[int, int, int]] = {}
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
+
+    def changed() -> Iterator[tuple[str, bytes]]:
         for name, path in _files(folder):
             try:
                 status = path.stat()
                 stamps[name] = (status.st_size, status.st_mtime_ns, status.st_ino)
-                if known is not None and known.get(name) == stamps[name]:
-                    continue
-                content = path.read_bytes()
+                if known is None or known.get(name) != stamps[name]:
+                    yield name, path.read_bytes()
             except FileNotFoundError:  # a temporary file of a library
                 stamps.pop(name, None)
-                continue
+
+    content = tar_of(changed())
+    return Packed(tuple(stamps), content, stamps)
+
+
+def tar_of(files: Iterable[tuple[str, bytes]]) -> bytes:
+    """An archive of files with these names."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, content in files:
             entry = tarfile.TarInfo(name)
-            entry.size = len(content)  # of a file that grows, what was read
+            entry.size = len(content)
             tar.addfile(entry, io.BytesIO(content))
-    return Packed(tuple(stamps), buffer.getvalue(), stamps)
+    return buffer.getvalue()
 
 
 def unpack(packed: Packed, folder: Path, below: str = "") -> None:
@@ -76,14 +84,6 @@ def unpack(packed: Packed, folder: Path, below: str = "") -> None:
     for place, _, _ in os.walk(folder, topdown=False):
         if Path(place) != folder and not os.listdir(place):
             os.rmdir(place)
-
-
-def contents(packed: Packed, name: str) -> bytes:
-    """One file. Raises KeyError if it is not in there."""
-    with tarfile.open(fileobj=io.BytesIO(packed.content)) as tar:
-        content = tar.extractfile(tar.getmember(name))
-        assert content is not None
-        return content.read()
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:

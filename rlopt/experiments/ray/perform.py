@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import chdir, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,7 @@ class Outcome:
 def perform(order: Order, post: Callable[[Any], object]) -> Outcome:
     """Run a cell; `post` takes its messages."""
     listen_to_interrupts()
-    post(Started(order.cell, order.attempt, socket.gethostname(), os.getpid()))
+    post(Started(order.cell, order.attempt, socket.gethostname()))
     with tempfile.TemporaryDirectory(prefix="rlopt-cell-", ignore_cleanup_errors=True) as folder:
         work, modules = Path(folder).resolve() / "work", Path(folder).resolve() / "modules"
         for place, packed in ((work / LOGS / order.begun_in, order.begun), (modules, order.modules)):
@@ -66,7 +66,8 @@ def perform(order: Order, post: Callable[[Any], object]) -> Outcome:
             if packed is not None:
                 unpack(packed, place)
         courier = Courier(order, work / LOGS, post)
-        with working_in(work), importing_from(modules), watched_by(courier):
+        # for a block: another cell may be this process's next task
+        with chdir(work), importing_from(modules), watched_by(courier):
             use_cores(order.cpus)
             for method in order.methods:
                 register(method)
@@ -101,17 +102,6 @@ class Courier:
         packed = pack(self.logs / self.folder, self.sent)
         self.sent = packed.stamps
         self.post(Snapshot(self.order.cell, self.order.attempt, self.folder, packed))
-
-
-@contextmanager
-def working_in(folder: Path) -> Iterator[None]:
-    """Be in `folder` for a block; the process goes on where it was, because another cell may be its next task."""
-    before = os.getcwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(before)
 
 
 @contextmanager

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import importlib
-import logging
 import os
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from rlopt.envs.checks import wrappers
 from rlopt.envs.spec import EnvSpec, as_spec
 from rlopt.errors import UserError
 
 Episode = dict[str, Any]
-
-
-def warn(message: str) -> None:
-    """One sentence to the log."""
-    logging.getLogger("rlopt").warning(message)
 
 
 def as_path(source: Any) -> Path | None:
@@ -61,16 +57,9 @@ def dict_names(spec: EnvSpec) -> list[str] | None:
 
     if spec.torchrl:
         return None
-    env = spec.make()
-    try:
-        layer: Any = env
-        while not isinstance(layer.observation_space, Dict):
-            if layer is layer.unwrapped:
-                return None
-            layer = layer.env
-        return list(layer.observation_space)
-    finally:
-        env.close()
+    with closing(spec.make()) as env:
+        spaces = (layer.observation_space for layer in (*wrappers(env), env.unwrapped))
+        return next((list(space) for space in spaces if isinstance(space, Dict)), None)
 
 
 def join(observations: Mapping[str, Any], names: list[str]) -> np.ndarray:

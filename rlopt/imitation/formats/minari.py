@@ -9,10 +9,10 @@ import gymnasium as gym
 import numpy as np
 
 from rlopt.envs.spec import base_id
-from rlopt.errors import UserError
+from rlopt.errors import UserError, warn
 from rlopt.imitation.demonstrations import Demonstrations
 from rlopt.imitation.episodes import from_episodes
-from rlopt.imitation.formats.common import join_space, library, warn
+from rlopt.imitation.formats.common import join_space, library
 from rlopt.imitation.formats.minari_spec import minari_spec
 
 PREFIX = "minari:"

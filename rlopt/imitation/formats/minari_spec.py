@@ -10,8 +10,7 @@ import numpy as np
 
 from rlopt.envs.spec import EnvSpec, as_spec, base_id
 from rlopt.envs.variants import register_variants
-from rlopt.errors import UserError
-from rlopt.imitation.formats.common import warn
+from rlopt.errors import UserError, warn
 
 HARMLESS = {"FlattenObservation", "RecordEpisodeStatistics", "RecordVideo", "TimeLimit", "OrderEnforcing"}
 """Wrappers that change nothing that is recorded, or what the file says anyway."""

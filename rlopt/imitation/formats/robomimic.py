@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from rlopt.errors import UserError
+from rlopt.errors import UserError, warn
 from rlopt.imitation.demonstrations import Demonstrations
 from rlopt.imitation.episodes import from_episodes
-from rlopt.imitation.formats.common import Episode, dict_names, hdf5_keys, join, library, needed_env, warn
+from rlopt.imitation.formats.common import Episode, dict_names, hdf5_keys, join, library, needed_env
 
 GYMNASIUM = 2
 

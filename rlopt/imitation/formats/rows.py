@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from rlopt.errors import UserError
-from rlopt.imitation.formats.common import Episode, warn
+from rlopt.errors import UserError, warn
+from rlopt.imitation.formats.common import Episode
 
 
 def split_rows(
