@@ -175,7 +175,7 @@ def prepare_demonstrations(
 def _warn_of_a_poor_expert(data: Demonstrations) -> None:
     """One sentence where a score, 0 for random actions and 1 for the expert, would mean nothing."""
     if data.expert_return is not None and data.random_return is not None and data.expert_return <= data.random_return:
-        logging.getLogger("rlopt").warning(
+        warn(
             f"The demonstrations' mean return, {data.expert_return:.6g}, is no better than that of random actions, "
             f"{data.random_return:.6g}: check the environment, its arguments and the unit of the actions."
         )

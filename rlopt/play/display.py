@@ -59,7 +59,8 @@ def check_window(opengl: bool) -> None:
         return
     if not _runs(_WINDOW, *["opengl"] * opengl):
         name = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-        raise UserError(f"No window{' with OpenGL' * opengl} can open on the display {name}: {INSTEAD}")
+        where = f" on the display {name}" if name else ""
+        raise UserError(f"No window{' with OpenGL' * opengl} can open{where}: {INSTEAD}")
 
 
 def draw_without_window() -> bool:

@@ -14,7 +14,7 @@ from rlopt.envs.copies import GymnasiumCopies
 from rlopt.envs.spec import EnvSpec
 from rlopt.envs.versions import one_line
 from rlopt.errors import UserError
-from rlopt.play.display import NEEDED, check_window
+from rlopt.play.display import NEEDED, check_window, has_screen
 
 Act = Callable[[np.ndarray], np.ndarray]
 """Observation `[O]` -> action `[A]` in [-1, 1]."""
@@ -67,7 +67,7 @@ class Stage:
             self.close()
             raise UserError(no_mode)
         renderer = getattr(self.env.unwrapped, "mujoco_renderer", None)  # of gymnasium's MujocoEnv
-        if render_mode == "human":
+        if render_mode == "human" and (renderer is not None or has_screen()):
             try:
                 check_window(opengl=renderer is not None)
             except UserError:

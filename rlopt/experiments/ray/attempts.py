@@ -17,6 +17,8 @@ def sentence_of(error: BaseException) -> str:
     """What to say of an error."""
     cause = cause_of(error)
     text = " ".join(str(cause).split())
+    if type(cause).__module__.partition(".")[0] == "ray":  # a paragraph on where Ray keeps its logs
+        text = text.partition(". ")[0]
     return text if isinstance(cause, UserError) and text else f"{type(cause).__name__}: {text}".removesuffix(": ")
 
 

@@ -89,6 +89,8 @@ def test_the_sentence_of_an_error_is_its_causes():
     assert sentence_of(Wrapped(UserError("Say this."))) == "Say this."
     assert sentence_of(UserError("Say this.")) == "Say this."
     assert sentence_of(MemoryError()) == "MemoryError"
+    lost = type("NodeDiedError", (Exception,), {"__module__": "ray.exceptions"})
+    assert sentence_of(lost("The node is dead. To see why, read the logs")) == "NodeDiedError: The node is dead"
     assert sentence_of(KeyError("x\ny")) == "KeyError: 'x\\ny'"
 
 
