@@ -1,0 +1,7 @@
+"""The former place of what the stages share."""
+
+from rlopt.config import RunOptions
+from rlopt.experiments.run import StageResult
+from rlopt.imitation.readers import prepare_demonstrations
+
+__all__ = ["RunOptions", "StageResult", "prepare_demonstrations"]
