@@ -32,7 +32,7 @@ parser = f", of which the parser took {int(took[0]) / 1e6:.1f} s" if took else "
 print(f"torchrl.data {what}: ray {seen[0]}, rfc3987_syntax {seen[1]}{parser}")
 assert seen == expected
 PYTHON
-"${pip[@]}" torch==2.13.0 torchrl==0.14.1 tensordict==0.14.2 numpy==2.4.6
+"${pip[@]}" torch==2.13.0 torchrl==0.14.1 tensordict==0.14.3 numpy==2.4.6
 "$folder/venv/bin/python" look.py "without Ray" False False
 "${pip[@]}" ray==2.60.0
 "$folder/venv/bin/python" look.py "with Ray" True False

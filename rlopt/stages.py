@@ -1,4 +1,4 @@
-"""The former place of what the stages share."""
+"""The former place of what the stages share; scripts and notebooks of users import it from here."""
 
 from rlopt.config import RunOptions
 from rlopt.experiments.run import StageResult

@@ -58,6 +58,17 @@ def test_a_model_acts_and_scores_as_it_did(name, tmp_path):
     assert_gives(again, EXPECTED[name])
 
 
+def test_former_import_paths_lead_to_the_same():
+    """Users' scripts and notebooks were written with them."""
+    from rlopt import evaluation, experiments, imitation, runlog, stages, training
+
+    assert stages.RunOptions is RunOptions
+    assert stages.StageResult is experiments.run.StageResult
+    assert stages.prepare_demonstrations is imitation.readers.prepare_demonstrations
+    assert evaluation.Evaluator is training.evaluation.Evaluator
+    assert callable(runlog.read_metrics)
+
+
 def test_settings_of_a_model_have_todays_names():
     config = load_agent(FILES / "ipmd_model.pt")[0].config
     chosen = (config.actor_ema_tau, config.expert_ratio, config.recent_ratio, config.lipschitz_constant)
