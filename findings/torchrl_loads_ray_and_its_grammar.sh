@@ -28,7 +28,7 @@ code = "import sys, torchrl.data; print(*(name in sys.modules for name in ('ray'
 done = subprocess.run([sys.executable, "-W", "ignore", "-X", "importtime", "-c", code], capture_output=True, text=True, check=True)
 seen = done.stdout.split()
 took = [line.split("|")[1] for line in done.stderr.splitlines() if line.split("|")[-1].strip() == "rfc3987_syntax"]
-parser = f", of which the parser took {int(took[0]) / 1e6:.1f} s" if took else ""
+parser = f", of which the parser took {int(took[0]) / 1e6:.1f} s" if seen[1] == "True" else ""
 print(f"torchrl.data {what}: ray {seen[0]}, rfc3987_syntax {seen[1]}{parser}")
 assert seen == expected
 PYTHON
