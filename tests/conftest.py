@@ -1,6 +1,7 @@
 """What the tests share: cores, one thread each, random transitions, and an environment whose every number is known."""
 
 import os
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,8 @@ from rlopt.cores import available_workers
 from rlopt.transition import Transition
 
 torch.set_num_threads(1)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background jobs: tests interrupt themselves
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 MOST_PROCESSES = 4
