@@ -97,7 +97,9 @@ class Stage:
         try:
             self.copies.reset([0], [seed])  # which draws, too, where there is a window
         except UserError as error:
-            raise UserError(cannot_draw(self.spec.env_id, error) if _lacks_pygame(error) else str(error)) from error
+            if _lacks_pygame(error):
+                raise UserError(cannot_draw(self.spec.env_id, error)) from error
+            raise
         return self._steps(act)
 
     def _steps(self, act: Act) -> Iterator[Step]:

@@ -217,7 +217,7 @@ def outcome(target: Target, expected: Any) -> tuple[str, str]:
     except UserError as error:
         text = str(error)
         return ("refused", text) if "\n" not in text and len(text) < 1_000 else ("no sentence", text)
-    except Exception:
+    except Exception:  # whatever it is, `run_mutations` makes a complaint of it, with its traceback
         return "another exception", traceback.format_exc(limit=-4)
     return ("equal" if same(expected, found) else "different"), ""
 

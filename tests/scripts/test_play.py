@@ -100,13 +100,14 @@ def test_wrong_input_is_a_sentence(place, call, monkeypatch):
         assert sorted(place.iterdir()) == before
 
 
+def save_mujoco_model(folder):
+    """A policy of a MuJoCo task, `model.pt`, whose episodes have three steps."""
+    model = build(observation_size=4, action_size=1)
+    save(folder / "model.pt", model, "InvertedPendulum-v5", **ONE | {"max_episode_steps": 3})
+
+
 def test_mujoco_is_filmed_without_a_screen(tmp_path):
-    save(
-        tmp_path / "model.pt",
-        build(observation_size=4, action_size=1),
-        "InvertedPendulum-v5",
-        **ONE | {"max_episode_steps": 3},
-    )
+    save_mujoco_model(tmp_path)
     done = run(SCRIPTS / PLAY, "model.pt", "--gif", "out.gif", "--plain", cwd=tmp_path, DISPLAY="", MUJOCO_GL="")
     if display.NEEDED in done.stderr:
         pytest.skip("neither EGL nor OSMesa is here")
@@ -132,12 +133,7 @@ def screen():
 
 
 def test_mujocos_window_on_a_virtual_screen(tmp_path, screen):
-    save(
-        tmp_path / "model.pt",
-        build(observation_size=4, action_size=1),
-        "InvertedPendulum-v5",
-        **ONE | {"max_episode_steps": 3},
-    )
+    save_mujoco_model(tmp_path)
     done = run(SCRIPTS / PLAY, "model.pt", "--plain", cwd=tmp_path, DISPLAY=screen, MUJOCO_GL="", SDL_VIDEODRIVER="")
     assert (done.returncode, done.stderr) == (0, "")
     assert "length 3" in done.stdout
