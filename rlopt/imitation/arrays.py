@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from rlopt.envs.spec import EnvSpec
+from rlopt.envs.spec import EnvSpec, as_spec
 from rlopt.errors import UserError
+from rlopt.imitation.axes import count_steps, has_two, is_time_first
 from rlopt.imitation.demonstrations import Demonstrations
 from rlopt.imitation.episodes import NAMES, find, from_episodes
 
@@ -25,7 +26,7 @@ def recognizes(source: Any) -> bool:
 
 
 def read(source: Any, env: EnvSpec | None) -> Demonstrations:
-    """The demonstrations of such a source. Arrays may say `actions_scaled`, `expert_return` and `random_return`.
+    """The demonstrations of such a source. Arrays may say `actions_scaled`, `time_first`, `expert_return`, `random_return`.
 
     Raises:
         UserError: no environment, a damaged file, or no word on where episodes end.
@@ -38,7 +39,7 @@ def read(source: Any, env: EnvSpec | None) -> Demonstrations:
         return from_episodes(source, env)
     about = {name: np.asarray(source[name]).item() for name in ("expert_return", "random_return") if name in source}
     scaled = bool(np.asarray(source.get("actions_scaled", False)))
-    return from_episodes(split_episodes(source), env, actions_scaled=scaled, **about)
+    return from_episodes(split_episodes(source, as_spec(env)), env, actions_scaled=scaled, **about)
 
 
 def load_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
@@ -55,11 +56,12 @@ def load_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         raise UserError(f"{path} cannot be read: {reason}.") from error
 
 
-def split_episodes(arrays: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The episodes of arrays `[N, ...]` (observations: also `[N + M, ...]`, each with its last one) or `[M, T, ...]`.
+def split_episodes(arrays: Mapping[str, Any], spec: EnvSpec) -> list[dict[str, Any]]:
+    """Episodes of arrays `[N, ...]` (observations: also `[N + M, ...]`, each with its last one), `[M, T, ...]`, `[T, E, ...]`.
 
-    Where they end is said by `episode_lengths` `[M]`, by flags `[N]`, or by observations that are one more than actions: one
-    episode. Of `[M, T, ...]`, steps beyond `episode_lengths`, or where `mask` `[M, T]` is False, are padding.
+    Where they end is said by `episode_lengths` `[M]`, by flags of each step, or by observations that are one more than
+    actions: one episode. Of `[M, T, ...]`, steps beyond `episode_lengths`, or where `mask` `[M, T]` is False, are padding.
+    `[T, E, ...]` are the steps of E environments at once, told by `axes.is_time_first` or by `time_first` in the arrays.
 
     Raises:
         UserError: nothing says where episodes end, or what does disagrees with the arrays.
@@ -70,12 +72,26 @@ def split_episodes(arrays: Mapping[str, Any]) -> list[dict[str, Any]]:
     if isinstance(parts["observations"], Mapping):
         raise UserError("Observations are a dict: give a list of episodes, each with a dict of arrays [T + 1, ...].")
     parts = {part: np.asarray(value) for part, value in parts.items()}
-    lengths = arrays.get("episode_lengths")
-    lengths = None if lengths is None else np.asarray(lengths).reshape(-1)
-    if parts["observations"].ndim == 3:
-        return _padded(parts, lengths, arrays.get("mask"))
+    lengths = None if arrays.get("episode_lengths") is None else np.asarray(arrays["episode_lengths"]).reshape(-1)
+    if not has_two(parts["observations"], spec.observation_size):
+        return _one_after_the_other(parts, lengths)
+    steps, mask = count_steps(parts), arrays.get("mask")
+    mask = None if mask is None else np.asarray(mask).reshape(steps).astype(bool)
+    said = arrays.get("time_first")
+    time_first = is_time_first(parts, lengths, mask, spec.max_episode_steps) if said is None else bool(np.asarray(said))
+    if time_first:
+        parts = {part: value.swapaxes(0, 1) if value.ndim > 1 else value[:, None] for part, value in parts.items()}
+    if lengths is None and mask is not None:
+        lengths = mask.sum(0 if time_first else 1)
+    if lengths is not None or not time_first:
+        return _padded(parts, lengths)
+    streams = [{part: value[i] for part, value in parts.items()} for i in range(steps[1])]
+    return [episode for stream in streams for episode in _one_after_the_other(stream, None)]
+
+
+def _one_after_the_other(parts: dict[str, np.ndarray], lengths: np.ndarray | None) -> list[dict[str, Any]]:
     num_observations = len(parts["observations"])
-    n = int(lengths.sum()) if lengths is not None and "actions" not in parts else _count_steps(parts, 0)
+    n = int(lengths.sum()) if lengths is not None and "actions" not in parts else _count_steps(parts)
     if lengths is None and num_observations == n + 1:
         return [parts]
     if lengths is None:
@@ -101,19 +117,16 @@ def split_episodes(arrays: Mapping[str, Any]) -> list[dict[str, Any]]:
     return episodes
 
 
-def _count_steps(parts: Mapping[str, np.ndarray], axis: int) -> int:
-    """How many rows along an axis are steps: as many as actions or, without them, as what else has one row a step."""
+def _count_steps(parts: Mapping[str, np.ndarray]) -> int:
+    """How many rows are steps: as many as there are actions or, without them, of what else has one row a step."""
     for part in ("actions", "next_observations", "rewards", "terminations", "truncations", "ends"):
-        if part in parts and parts[part].ndim > axis and parts[part].shape[axis] > 1:
-            return parts[part].shape[axis]
-    return parts["observations"].shape[axis] - 1
+        if part in parts and len(parts[part]) > 1:
+            return len(parts[part])
+    return len(parts["observations"]) - 1
 
 
-def _padded(parts: dict[str, np.ndarray], lengths: np.ndarray | None, mask: Any) -> list[dict[str, Any]]:
-    count, steps = len(parts["observations"]), _count_steps(parts, 1)
-    if lengths is None and mask is not None:
-        lengths = np.asarray(mask).reshape(count, steps).astype(bool).sum(1)
-    extra = parts["observations"].shape[1] - steps
+def _padded(parts: dict[str, np.ndarray], lengths: np.ndarray | None) -> list[dict[str, Any]]:
+    extra = parts["observations"].shape[1] - count_steps(parts)[1]
     if lengths is None:  # zero rows after an episode's end, as OpenAI's baselines store them
         lengths = _filled(parts["observations"]) - extra
         lengths = np.maximum(_filled(parts["actions"]), lengths) if "actions" in parts else lengths

@@ -79,9 +79,12 @@ def from_episodes(
             in which episode and step, counted from 0.
     """
     spec, episodes = as_spec(env), list(episodes)
-    read = [_read(number, episode, spec) for number, episode in enumerate(episodes)]
+    read = [steps for number, episode in enumerate(episodes) if (steps := _read(number, episode, spec)) is not None]
+    alone = len(episodes) - len(read)
     if not read:
-        raise UserError("There are no episodes.")
+        raise UserError(f"There are no episodes with a step whose next observation was recorded (of {alone}).")
+    if alone:
+        warn(f"{alone} episodes of one step are left out: the observation after it was not recorded.")
     if flags := sorted({name for episode in episodes for name in unread_flags(episode, sum(NAMES.values(), ()))}):
         warn(f"Not read, though it looks like the end of an episode: {', '.join(flags)}. Names that are read: {NAMES}.")
     if dropped := sum(steps.dropped for steps in read):
@@ -143,7 +146,8 @@ def _array(value: Any, where: str) -> np.ndarray:
     return array
 
 
-def _read(number: int, episode: Mapping[str, Any], spec: EnvSpec) -> _Steps:
+def _read(number: int, episode: Mapping[str, Any], spec: EnvSpec) -> _Steps | None:
+    """The episode; None if it is one step whose next observation nobody knows."""
     where = f"Episode {number}: "
     if not isinstance(episode, Mapping):
         raise UserError(f"{where}a {type(episode).__name__} is not a dict of arrays.")
@@ -177,7 +181,7 @@ def _read(number: int, episode: Mapping[str, Any], spec: EnvSpec) -> _Steps:
         observation, following = observation[:-1], observation[1:]
     elif following is None:
         if steps == 1:
-            raise UserError(f"{where}one step, and the observation after it was not recorded.")
+            return None
         observation, following, action = observation[:-1], observation[1:], action[:-1]
         reward = None if reward is None else reward[:-1]
         terminated, truncated, inferred, dropped = False, False, False, True

@@ -9,6 +9,7 @@ import torch
 from rlopt.agents import GAIL, SQIL, IQLearn
 from rlopt.agents.agent import check_expert
 from rlopt.config import BCConfig, IPMDConfig
+from rlopt.envs.spec import as_spec
 from rlopt.errors import UserError
 from rlopt.imitation import BC, IPMD, ExpertReplayBuffer, from_episodes, load_demonstrations, save_demonstrations
 from rlopt.imitation.arrays import split_episodes
@@ -60,7 +61,7 @@ def test_rewards_or_next_observations_say_how_many_steps_there_are():
     ids=["one after the other", "padded", "padded with zeros"],
 )
 def test_arrays_of_several_episodes(arrays):
-    first, second = split_episodes(arrays)
+    first, second = split_episodes(arrays, as_spec(LINE))
     np.testing.assert_array_equal(first["observations"], walk(5))
     np.testing.assert_array_equal(second["observations"], walk(7))
 
