@@ -43,12 +43,14 @@ def read(source: Any, env: EnvSpec | None) -> Demonstrations:
 
 
 def load_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """The arrays of an `.npz` file. Raises UserError if it is missing or damaged, or would have to be unpickled."""
+    """The arrays of an `.npz` file. Raises UserError if it is missing, damaged or pickled, PermissionError."""
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except FileNotFoundError as error:
         raise UserError(f"Demonstrations not found: {path}.") from error
+    except PermissionError:
+        raise
     except Exception as error:  # zipfile, zlib and numpy each raise their own for a damaged file
         pickled = "it holds pickled objects, which could run code, instead of plain arrays"
         reason = pickled if "pickle" in str(error) else str(error)

@@ -71,14 +71,7 @@ def source_name(source: Any) -> str:
     return os.fspath(source) if _is_path(source) else f"{type(source).__name__} in memory"
 
 
-def load_demonstrations(
-    source: Any,
-    *,
-    env: EnvSpec | str | None = None,
-    env_id: str | None = None,
-    observation_size: int | None = None,
-    action_size: int | None = None,
-) -> Demonstrations:
+def load_demonstrations(source: Any, *, env: EnvSpec | str | None = None) -> Demonstrations:
     """Read and check demonstrations.
 
     Args:
@@ -86,9 +79,6 @@ def load_demonstrations(
             arrays, `Demonstrations`, or anything else that a reader of `READERS` knows.
         env: the environment they are wanted for; another one than theirs is welcome (changed dynamics) if the sizes agree.
             A format that does not name its environment needs it.
-        env_id: in place of `env`, an id that is looked up only if it is not theirs and its sizes are not given.
-        observation_size: O of that environment.
-        action_size: A of that environment.
 
     Raises:
         UserError: the source is missing, damaged, foreign or invalid, or has other sizes than the environment.
@@ -97,21 +87,18 @@ def load_demonstrations(
     spec = None if env is None else as_spec(env)
     try:
         data = _read(source, spec)
+    except PermissionError as error:
+        raise UserError(f"{name} cannot be read: {error.strerror}.") from error
     except (OSError, ValueError, KeyError) as error:  # of h5py, pyarrow, json: each has its own for a damaged file
         if not _is_path(source):
             raise
         reason = str(error).partition("\n")[0]
         raise UserError(f"{name} is damaged, or not all there: {reason}. Copy it or write it again.") from error
-    if spec is not None:
-        env_id, (observation_size, action_size) = spec.env_id, spec.sizes
-    if env_id not in (None, data.env_id) and (observation_size is None or action_size is None):
-        observation_size, action_size = env_spec(str(env_id)).sizes
-    actions_fit = action_size in (None, data.action_size) or not data.action_size
-    if observation_size not in (None, data.observation_size) or not actions_fit:
+    if spec is not None and (data.observation_size, data.action_size or spec.action_size) != spec.sizes:
         raise UserError(
             f"Expert buffer {name} is from {data.env_id} (observation [{data.observation_size}], action "
-            f"[{data.action_size}]), but {env_id or 'the environment'} has observation [{observation_size}], action "
-            f"[{action_size}]: collect data from it with {COLLECT}."
+            f"[{data.action_size}]), but {spec.env_id} has observation [{spec.observation_size}], action "
+            f"[{spec.action_size}]: collect data from it with {COLLECT}."
         )
     return data
 

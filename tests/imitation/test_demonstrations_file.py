@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -166,14 +167,25 @@ def test_to_dict_is_a_copy():
 def test_data_of_another_environment(tmp_path):
     path = save_demonstrations(make((3, 2), observation_size=3), tmp_path)
     with pytest.raises(UserError) as error:
-        load_demonstrations(path, env_id="Hopper-v5", observation_size=11, action_size=3)
+        load_demonstrations(path, env="Hopper-v5")
     for part in ("Pendulum-v1 (observation [3], action [1])", "Hopper-v5 has observation [11], action [3]"):
         assert part in str(error.value)
     with pytest.raises(UserError, match=r"MountainCarContinuous-v0 has observation \[2\], action \[1\]"):
-        load_demonstrations(path, env_id="MountainCarContinuous-v0")  # its sizes are looked up
+        load_demonstrations(path, env="MountainCarContinuous-v0")
     # another id with the same sizes (changed dynamics) is welcome
-    assert len(load_demonstrations(path, env_id="HeavyPendulum-v0", observation_size=3, action_size=1)) == 5
-    assert len(load_demonstrations(path, env_id="Pendulum-v1")) == 5
+    assert len(load_demonstrations(path, env="rlopt/LongPendulum-v1")) == 5
+    assert len(load_demonstrations(path, env="Pendulum-v1")) == 5
+
+
+def test_a_recording_that_may_not_be_read(tmp_path, monkeypatch):
+    np.savez(tmp_path / "steps.npz", observations=np.zeros((3, 3)))
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(UserError, match=r"steps.npz cannot be read: Permission denied\.$"):
+        load_demonstrations(tmp_path / "steps.npz", env="Pendulum-v1")
 
 
 @pytest.mark.parametrize("key", ["observation", "terminated", "episode_lengths", "action_low"])
