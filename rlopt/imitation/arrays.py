@@ -98,6 +98,8 @@ def _one_after_the_other(parts: dict[str, np.ndarray], lengths: np.ndarray | Non
         return [parts]
     if lengths is None:
         flags = [parts[part].reshape(-1) for part in ("terminations", "truncations", "ends") if part in parts]
+        if "starts" in parts:
+            flags.append(np.append(parts["starts"].reshape(-1)[1:], False))
         flags = [flag for flag in flags if len(flag) == n]
         if not flags:
             raise UserError(

@@ -21,15 +21,17 @@ from rlopt.imitation.checks import ROUNDING, begin_with_resets, check_no_actions
 from rlopt.imitation.demonstrations import Demonstrations
 
 NAMES = {
-    "observations": ("observations", "observation", "obs"),
-    "next_observations": ("next_observations", "next_observation", "next_obs"),
+    "observations": ("observations", "observation", "obs", "states"),
+    "next_observations": ("next_observations", "next_observation", "next_obs", "next_states"),
     "actions": ("actions", "action", "acts", "acs"),
     "rewards": ("rewards", "reward", "rews"),
     "terminations": ("terminations", "termination", "terminated", "terminals"),
     "truncations": ("truncations", "truncation", "truncated", "timeouts"),
     "ends": ("dones", "done", "terminal"),
+    "starts": ("episode_starts", "episode_start", "is_first"),
 }
-"""The names under which a part of an episode is read. `ends` says that an episode ended, not whether it was cut off."""
+"""The names under which a part of an episode is read. `ends` says that an episode ended, not whether it was cut off; `starts`
+that a step is an episode's first."""
 
 
 @dataclass(frozen=True)

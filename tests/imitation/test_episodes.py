@@ -172,6 +172,10 @@ SPLITS = {
     "lengths": flat(*TWO) | {"episode_lengths": [3, 4]},
     "flags": flat(*TWO) | {"terminations": np.arange(7) == 2, "truncations": np.arange(7) == 6},
     "dones": flat(*TWO) | {"dones": (np.arange(7) == 2) | (np.arange(7) == 6)},
+    "starts": flat(*TWO) | {"episode_starts": np.isin(np.arange(7), (0, 3))},
+    "starts and terminations": flat(*TWO) | {"is_first": np.isin(np.arange(7), (0, 3)), "terminals": np.arange(7) == 2},
+    "states": {"states" if part == "observations" else part: value for part, value in flat(*TWO).items()}
+    | {"dones": np.isin(np.arange(7), (2, 6))},
     "a last observation each": {
         "observations": np.concatenate([e["observations"] for e in TWO]),
         "actions": np.concatenate([e["actions"] for e in TWO]),
