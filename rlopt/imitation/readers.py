@@ -40,8 +40,8 @@ def _is_path(source: Any) -> bool:
 def _read_buffer(source: Any, env: EnvSpec | None) -> Demonstrations:
     if names := hdf5_keys(source):
         raise UserError(
-            f"{source} is an HDF5 file with {', '.join(sorted(names)[:8])}: neither D4RL's (observations, actions, terminals) "
-            "nor robomimic's (data). Write its arrays to an .npz file, or give a list of episodes in Python."
+            f"{source} is an HDF5 file with {', '.join(sorted(names)[:8])}: not D4RL's (observations, actions, terminals), "
+            "robomimic's (data), d3rlpy's or tianshou's. Write its arrays to an .npz file, or give episodes in Python."
         )
     return read_expert_buffer(source)
 

@@ -1,11 +1,23 @@
 """Other people's formats of demonstrations: one module each, with `recognizes(source)` and `read(source, env)`."""
 
-from rlopt.imitation.formats import d4rl, imitation, lerobot, minari, robomimic, stable_baselines3, torchrl
+from rlopt.imitation.formats import (
+    d3rlpy,
+    d4rl,
+    imitation,
+    lerobot,
+    minari,
+    robomimic,
+    stable_baselines3,
+    tianshou,
+    torchrl,
+)
 
 FORMATS = {
     "Minari": minari,
     "robomimic": robomimic,
     "D4RL": d4rl,
+    "d3rlpy": d3rlpy,
+    "tianshou": tianshou,
     "imitation": imitation,
     "TorchRL": torchrl,
     "stable-baselines3": stable_baselines3,

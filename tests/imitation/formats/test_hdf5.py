@@ -7,7 +7,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from rlopt.envs.spec import EnvSpec
+from rlopt.envs.spec import EnvSpec, env_spec
 from rlopt.errors import UserError
 from rlopt.imitation import load_demonstrations
 
@@ -190,5 +190,57 @@ def test_another_librarys_file_is_named(tmp_path):
     """As d3rlpy and tianshou write them: no word of a damaged expert_buffer.pt."""
     with h5py.File(tmp_path / "replay.h5", "w") as file:
         file["observations_0"], file["actions_0"] = np.zeros((3, 2)), np.zeros((3, 1))
-    with pytest.raises(UserError, match=r"replay.h5 is an HDF5 file with actions_0, observations_0: neither D4RL's"):
+    with pytest.raises(UserError, match=r"replay.h5 is an HDF5 file with actions_0, observations_0: not D4RL's"):
         load_demonstrations(tmp_path / "replay.h5", env=STEPS)
+
+
+def test_d3rlpy(caplog):
+    data = read("d3rlpy", FIXTURES / "d3rlpy.h5")
+    assert_steps(data, [100, 200, 300, 400], [2, 4, 2, 4])
+    assert caplog.messages == ["4 of 4 episodes lost their last step: the observation after it was not recorded."]
+    assert data.expert_return == 8
+
+
+AS_COLLECTORS = "Actions are read as tianshou's collectors keep them: clipped to [-1, 1], which stands for the bounds."
+
+
+def test_tianshou(caplog):
+    """Two environments; the last episode of each was cut off. The policy's outputs of 1.5 became 1."""
+    data = read("tianshou", FIXTURES / "tianshou.h5")
+    ends = assert_steps(data, [100, 200, 300, 1100, 1200, 1300], [3, 5, 2, 3, 5, 2])
+    assert ends == [False, True, True, False, True, True]
+    assert data.expert_return == 8
+    assert caplog.messages == [AS_COLLECTORS]
+
+
+def test_tianshou_that_has_overwritten():
+    data = read("tianshou", FIXTURES / "tianshou_full.h5")
+    assert_steps(data, [200, 300, 400, 1200, 1300, 1400], [5, 3, 2, 5, 3, 2])
+    assert data.expert_return == 6  # of what was certainly whole
+
+
+@pytest.mark.parametrize("names", [("obs_next",), ("obs_next", "obs")])
+def test_tianshou_with_other_observations(tmp_path, names):
+    """One ring without next observations; then the same in a dict, whose order is the space's: last, position."""
+    named = "obs" in names
+    path = tmp_path / "buffer.h5"
+    with h5py.File(FIXTURES / "tianshou.h5") as old, h5py.File(path, "w") as new:
+        new.attrs.update({**old.attrs, "maxsize": 16, "_size": 8})
+        new["options"], new["last_index"] = [0], [7]
+        for key in set(old["_meta"]) - set(names):
+            if isinstance(old["_meta"][key], h5py.Dataset):
+                new[f"_meta/{key}"] = old["_meta"][key][:16]
+        if named:
+            rows = old["_meta/obs"][:16]
+            new["_meta/obs/position"], new["_meta/obs/last"] = rows[:, :1], rows[:, 1:]
+    spec = env_spec("NamedSteps-v0") if named else STEPS
+    data = read("tianshou", path, spec)
+    assert data.episode_lengths.tolist() == [2, 4]
+    assert data.observation[:, int(named)].tolist() == [100, 101, 200, 201, 202, 203]
+
+
+def test_a_damaged_file_of_tianshou_is_a_sentence(tmp_path):
+    with h5py.File(tmp_path / "buffer.h5", "w") as file:
+        file["_meta/obs"], file["last_index"], file["options"] = np.zeros((4, 2)), [3], [0]
+    with pytest.raises(UserError, match=r"buffer\.h5 is damaged, or not all there: .*act"):
+        load_demonstrations(tmp_path / "buffer.h5", env=STEPS)
