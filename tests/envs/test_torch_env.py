@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from tensordict import TensorDict
+from torchrl.envs import EnvBase
 from torchrl.envs.utils import check_env_specs
 
 from rlopt.envs import TorchEnv, as_seeds, env_seeds, env_spec, watchdog
@@ -119,6 +120,18 @@ def test_the_shortened_step_is_that_of_torchrl(counter_env):
     assert set(short.keys(True, True)) == set(long.keys(True, True))
     for key in short.keys(True, True):
         assert torch.equal(short[key], long[key]), key
+
+
+def test_the_shortened_random_action_is_that_of_torchrl(counter_env):
+    env = TorchEnv(counter_env, [3, 4, 5])
+    state = env.reset()
+    torch.manual_seed(0)
+    expected = [EnvBase.rand_action(env, state.clone())["action"] for _ in range(3)]
+    torch.manual_seed(0)
+    assert torch.equal(env.rand_action()["action"], expected[0])
+    for action in expected[1:]:
+        assert env.rand_action(state) is state
+        assert torch.equal(state["action"], action)
 
 
 def test_actions_reach_the_bounds_of_the_environment(counter_env):
