@@ -9,6 +9,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from rlopt.cores import available_workers
 from rlopt.transition import Transition
@@ -42,6 +43,18 @@ def own_arithmetic():
     """Hypothesis, and every other test, need denormal numbers, which benchmarks turn off."""
     yield
     torch.set_flush_denormal(False)
+
+
+@pytest.fixture(autouse=True)
+def blank_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only tests of pictures draw them: one takes half a second, and whole runs write some two hundred."""
+
+    def save(figure: Any, file: Any, **how: Any) -> None:
+        width, height = figure.get_size_inches() * how.get("dpi", 100)
+        Image.new("RGB", (round(width), round(height))).save(file, "png")
+
+    if "report" not in request.path.parts and not request.node.get_closest_marker("pictures"):
+        monkeypatch.setattr("matplotlib.figure.Figure.savefig", save)
 
 
 COUNTER = "rlopt-test/Counter-v0"

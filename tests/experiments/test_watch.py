@@ -65,6 +65,7 @@ def test_samples_differ_from_the_mode(policy):
     assert not np.allclose(mode.episode.action, sample.episode.action)
 
 
+@pytest.mark.pictures
 def test_both_rewards_are_drawn_along_the_episodes(policy, tmp_path, monkeypatch):
     agent = build("ipmd", action_size=1)
     drawn = {}
@@ -82,6 +83,7 @@ def test_both_rewards_are_drawn_along_the_episodes(policy, tmp_path, monkeypatch
     assert drawn["title"] == f"IPMD on {DRAWN}, reward of seed 43"
 
 
+@pytest.mark.pictures
 def test_the_picture_has_two_panels(tmp_path):
     true, learned = [np.arange(4.0), np.arange(3.0)], [-np.arange(4.0), -np.arange(3.0)]
     figure = watching.rewards_figure(true, learned, title="X", path=tmp_path / "r.png")

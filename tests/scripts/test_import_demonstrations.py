@@ -32,6 +32,7 @@ def recording(workplace):
     return write
 
 
+@pytest.mark.pictures
 def test_a_recording_becomes_demonstrations_that_bc_learns_from(recording, call, workplace):
     code, out, err = call(IMPORT, recording(), "--env", "Pendulum-v1", "--save-dir", "imported")
     assert code == 0, err
@@ -84,6 +85,7 @@ def test_studies_take_a_recording_and_its_environment(recording, call, workplace
     assert (workplace / "study_results" / "Pendulum-v1" / "ablations.png").exists()
 
 
+@pytest.mark.pictures
 def test_states_alone(call, workplace):
     walks = np.random.default_rng(0).normal(size=(2, 201, 3))
     np.savez(workplace / "capture.npz", observations=walks)

@@ -107,6 +107,7 @@ def test_stages_know_it(path, options, tmp_path):
     assert (tmp_path / "runs.png").exists()
 
 
+@pytest.mark.pictures
 def test_a_comparison_and_a_study_take_it(path, options, tmp_path):
     how = {"agent_settings": {**SMALL, "min_steps_per_epoch": 2}, "options": options, "num_seeds": 2, "bc_epochs": 2}
     results = compare_methods(

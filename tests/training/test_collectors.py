@@ -127,6 +127,7 @@ def test_collecting_is_reproducible():
     assert not torch.equal(first["observation"], other["observation"])
 
 
+@pytest.mark.slow  # test_resumed.py has a whole training of it
 def test_processes_that_step_change_no_number():
     def run(env_workers):
         torch.manual_seed(0)
