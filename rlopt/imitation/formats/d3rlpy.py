@@ -19,7 +19,7 @@ PARTS = ("observations", "actions", "rewards", "terminated")
 
 def recognizes(source: Any) -> bool:
     """Whether it is an HDF5 file with d3rlpy's names."""
-    return {"num_episodes", *(f"{part}_0" for part in PARTS if part != "observations")} <= hdf5_keys(source)
+    return {"num_episodes", *(f"{part}_0" for part in PARTS)} <= hdf5_keys(source)
 
 
 def read(source: Any, env: Any = None) -> Demonstrations:
