@@ -11,9 +11,10 @@ import numpy as np
 
 from rlopt.envs.spec import EnvSpec, as_spec
 from rlopt.errors import UserError
-from rlopt.imitation.axes import count_steps, has_two, is_time_first
+from rlopt.imitation.axes import FLAGS, count_steps, has_two, is_time_first
+from rlopt.imitation.checks import warn_of_resets
 from rlopt.imitation.demonstrations import Demonstrations
-from rlopt.imitation.episodes import NAMES, find, from_episodes
+from rlopt.imitation.episodes import NAMES, as_array, as_flags, find, from_episodes
 
 
 def recognizes(source: Any) -> bool:
@@ -37,9 +38,19 @@ def read(source: Any, env: EnvSpec | None) -> Demonstrations:
         raise UserError("These demonstrations do not name their environment: say which one with --env (env=...).")
     if not isinstance(source, Mapping):
         return from_episodes(source, env)
-    about = {name: np.asarray(source[name]).item() for name in ("expert_return", "random_return") if name in source}
-    scaled = bool(np.asarray(source.get("actions_scaled", False)))
+    about = {name: _single(source, name) for name in ("expert_return", "random_return") if name in source}
+    scaled = bool(_single(source, "actions_scaled"))
     return from_episodes(split_episodes(source, as_spec(env)), env, actions_scaled=scaled, **about)
+
+
+def _single(arrays: Mapping[str, Any], name: str) -> Any:
+    """The number or bool of that name, or None. Raises UserError for anything else."""
+    if arrays.get(name) is None:
+        return None
+    value = as_array(arrays[name], f"'{name}'")
+    if value.size != 1:
+        raise UserError(f"'{name}' must be one number, found an array of shape {list(value.shape)}.")
+    return value.item()
 
 
 def load_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
@@ -73,14 +84,31 @@ def split_episodes(arrays: Mapping[str, Any], spec: EnvSpec) -> list[dict[str, A
         raise UserError(f"'observations' are needed; there are {', '.join(map(str, arrays)) or 'none'}.")
     if isinstance(parts["observations"], Mapping):
         raise UserError("Observations are a dict: give a list of episodes, each with a dict of arrays [T + 1, ...].")
-    parts = {part: np.asarray(value) for part, value in parts.items()}
-    lengths = None if arrays.get("episode_lengths") is None else np.asarray(arrays["episode_lengths"]).reshape(-1)
+    parts = {part: np.atleast_1d(as_array(value, f"'{part}'")) for part, value in parts.items()}
+    lengths = _lengths(arrays.get("episode_lengths"))
+    mask = None if arrays.get("mask") is None else as_flags(arrays["mask"], "'mask'")
     if not has_two(parts["observations"], spec.observation_size):
+        if mask is not None and not mask.all():
+            raise UserError(
+                "'mask' goes with arrays [episodes, steps, ...]: leave out the steps where it is False, and it."
+            )
         return _one_after_the_other(parts, lengths)
-    steps, mask = count_steps(parts), arrays.get("mask")
-    mask = None if mask is None else np.asarray(mask).reshape(steps).astype(bool)
-    said = arrays.get("time_first")
-    time_first = is_time_first(parts, lengths, mask, spec.max_episode_steps) if said is None else bool(np.asarray(said))
+    said = _single(arrays, "time_first")
+    steps = count_steps(parts, bool(said))
+    if mask is not None:
+        if mask.shape not in (steps, (*steps, 1)):
+            raise UserError(f"'mask' must have the shape {list(steps)} of the steps, found {list(mask.shape)}.")
+        mask = mask.reshape(steps)
+    time_first = is_time_first(parts, lengths, mask, spec.max_episode_steps) if said is None else bool(said)
+    for part, value in parts.items():
+        if value.ndim == 1 and len(value) != steps[int(time_first)]:
+            raise UserError(
+                f"'{part}' has the shape {list(value.shape)}, and the steps {list(steps)}: give one for each step."
+            )
+    if mask is not None and (np.diff(mask.astype(int), axis=1 - int(time_first)) > 0).any():
+        raise UserError(
+            "'mask' has steps after padding: it must be True up to an episode's last step, and False after it."
+        )
     if time_first:
         parts = {part: value.swapaxes(0, 1) if value.ndim > 1 else value[:, None] for part, value in parts.items()}
     if lengths is None and mask is not None:
@@ -88,19 +116,34 @@ def split_episodes(arrays: Mapping[str, Any], spec: EnvSpec) -> list[dict[str, A
     if lengths is not None or not time_first:
         return _padded(parts, lengths)
     streams = [{part: value[i] for part, value in parts.items()} for i in range(steps[1])]
-    return [episode for stream in streams for episode in _one_after_the_other(stream, None)]
+    episodes = [_one_after_the_other(stream, None) for stream in streams]
+    if "rewards" in parts:  # a stream's first episode begins with no reset
+        later = [episode for stream in episodes for episode in stream[1:]]
+        warn_of_resets([episode["rewards"].reshape(-1) for episode in (episodes[0][0], *later)])
+    return [episode for stream in episodes for episode in stream]
+
+
+def _lengths(given: Any) -> np.ndarray | None:
+    """`[M]`, as whole numbers. Raises UserError if they are not."""
+    if given is None:
+        return None
+    lengths = as_array(given, "'episode_lengths'").reshape(-1)
+    if (lengths % 1 != 0).any():
+        raise UserError(f"'episode_lengths' must be whole numbers, found {lengths[lengths % 1 != 0][0]}.")
+    return lengths.astype(np.int64)
 
 
 def _one_after_the_other(parts: dict[str, np.ndarray], lengths: np.ndarray | None) -> list[dict[str, Any]]:
     num_observations = len(parts["observations"])
     n = int(lengths.sum()) if lengths is not None and "actions" not in parts else _count_steps(parts)
-    if lengths is None and num_observations == n + 1:
+    said = {
+        part: as_flags(parts[part], f"'{part}'").reshape(-1) for part in (*FLAGS, "episode_starts") if part in parts
+    }
+    flags = [np.append(flag[1:], False) if part == "episode_starts" else flag for part, flag in said.items()]
+    flags = [flag for flag in flags if len(flag) == n]
+    if lengths is None and num_observations == n + 1 and not np.any([flag[:-1].any() for flag in flags]):
         return [parts]
     if lengths is None:
-        flags = [parts[part].reshape(-1) for part in ("terminations", "truncations", "ends") if part in parts]
-        if "starts" in parts:
-            flags.append(np.append(parts["starts"].reshape(-1)[1:], False))
-        flags = [flag for flag in flags if len(flag) == n]
         if not flags:
             raise UserError(
                 "Nothing says where an episode ends: add 'episode_lengths' [episodes], or 'terminations' and 'truncations' "
@@ -110,10 +153,17 @@ def _one_after_the_other(parts: dict[str, np.ndarray], lengths: np.ndarray | Non
         lengths = np.diff(ends if len(ends) and ends[-1] == n else [*ends, n], prepend=0)
     if lengths.sum() != n or (lengths < 1).any():
         raise UserError(f"'episode_lengths' must be positive and sum to {n} steps, found {int(lengths.sum())}.")
+    for part, value in parts.items():
+        if len(value) not in ((n, n + 1, n + len(lengths)) if part == "observations" else (n, len(lengths))):
+            raise UserError(f"'{part}' has {len(value)} rows, and there are {n} steps in {len(lengths)} episodes.")
     with_last = num_observations == n + len(lengths)
     episodes = []
     for i, (length, end) in enumerate(zip(lengths, lengths.cumsum(), strict=True)):
-        rows = {part: value[end - length : end] for part, value in parts.items() if len(value) == n}
+        rows = {
+            part: value[end - length : end]
+            for part, value in parts.items()
+            if len(value) == n or part == "observations"
+        }
         if with_last:
             rows["observations"] = parts["observations"][end - length + i : end + i + 1]
         short = {part: value[i] for part, value in parts.items() if len(value) == len(lengths) != n}
@@ -123,7 +173,7 @@ def _one_after_the_other(parts: dict[str, np.ndarray], lengths: np.ndarray | Non
 
 def _count_steps(parts: Mapping[str, np.ndarray]) -> int:
     """How many rows are steps: as many as there are actions or, without them, of what else has one row a step."""
-    for part in ("actions", "next_observations", "rewards", "terminations", "truncations", "ends"):
+    for part in ("actions", "next_observations", "rewards", *FLAGS, "episode_starts"):
         if part in parts and len(parts[part]) > 1:
             return len(parts[part])
     return len(parts["observations"]) - 1
@@ -134,6 +184,12 @@ def _padded(parts: dict[str, np.ndarray], lengths: np.ndarray | None) -> list[di
     if lengths is None:  # zero rows after an episode's end, as OpenAI's baselines store them
         lengths = _filled(parts["observations"]) - extra
         lengths = np.maximum(_filled(parts["actions"]), lengths) if "actions" in parts else lengths
+    most = count_steps(parts)[1]
+    if len(lengths) != len(parts["observations"]) or not 1 <= lengths.min() <= lengths.max() <= most:
+        raise UserError(
+            f"'episode_lengths' must be {len(parts['observations'])} numbers from 1 to {most}, found {len(lengths)} from "
+            f"{lengths.min()} to {lengths.max()}."
+        )
     return [
         {
             part: value[i, : length + (extra if part == "observations" else 0)] if value.ndim > 1 else value[i]

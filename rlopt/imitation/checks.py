@@ -120,6 +120,15 @@ def begin_with_resets(rewards: Sequence[np.ndarray]) -> bool:
     return len(others) > 0 and float((others != 0).mean()) > 0.5
 
 
+def warn_of_resets(rewards: Sequence[np.ndarray]) -> None:
+    """Say so if `begin_with_resets`."""
+    if begin_with_resets(rewards):
+        warn(
+            "Every episode but the first begins with a reward of 0: if a gymnasium vector environment recorded them, this is "
+            "the step in which it resets. Leave out the step after each end."
+        )
+
+
 def plain(value: Any, name: str) -> Any:
     """A keyword argument of an environment as a file can keep it: numbers, text, lists, tuples and dicts of them.
 

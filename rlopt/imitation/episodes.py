@@ -17,7 +17,7 @@ from rlopt.commands import called
 from rlopt.envs.observations import observation_space
 from rlopt.envs.spec import EnvSpec, as_spec
 from rlopt.errors import UserError, warn
-from rlopt.imitation.checks import ROUNDING, begin_with_resets, check_no_actions, storable, unread_flags
+from rlopt.imitation.checks import ROUNDING, check_no_actions, storable, unread_flags, warn_of_resets
 from rlopt.imitation.demonstrations import Demonstrations
 
 NAMES = {
@@ -27,11 +27,11 @@ NAMES = {
     "rewards": ("rewards", "reward", "rews"),
     "terminations": ("terminations", "termination", "terminated", "terminals"),
     "truncations": ("truncations", "truncation", "truncated", "timeouts"),
-    "ends": ("dones", "done", "terminal"),
-    "starts": ("episode_starts", "episode_start", "is_first"),
+    "dones": ("dones", "done", "terminal"),
+    "episode_starts": ("episode_starts", "episode_start", "is_first"),
 }
-"""The names under which a part of an episode is read. `ends` says that an episode ended, not whether it was cut off; `starts`
-that a step is an episode's first."""
+"""The names under which a part of an episode is read. `dones` says that an episode ended, not whether it was cut off;
+`episode_starts` that a step is an episode's first."""
 
 
 @dataclass(frozen=True)
@@ -98,11 +98,8 @@ def from_episodes(
             f"taken for cut off, {ends} for terminated. Give 'terminated' and 'truncated' to be sure."
         )
     rewards = [steps.reward for steps in read if steps.reward is not None]
-    if len(rewards) == len(read) and begin_with_resets(rewards):
-        warn(
-            "Every episode but the first begins with a reward of 0: if a gymnasium vector environment recorded them, this is "
-            "the step in which it resets. Leave out the step after each end."
-        )
+    if len(rewards) == len(read):
+        warn_of_resets(rewards)
     unacted = sum(not steps.action.shape[1] for steps in read)
     if unacted not in (0, len(read)):
         raise UserError(f"{unacted} of {len(read)} episodes have no actions: give all of them, or none.")
@@ -141,10 +138,32 @@ def find(arrays: Mapping[str, Any], part: str) -> Any:
     return next((arrays[name] for name in NAMES[part] if name in arrays), None)
 
 
-def _array(value: Any, where: str) -> np.ndarray:
-    array = np.asarray(value.detach().cpu() if isinstance(value, torch.Tensor) else value)
-    if array.dtype.kind not in "fiub" or not array.ndim:
+def as_array(value: Any, where: str) -> np.ndarray:
+    """An array, a tensor or nested lists as an array. Raises UserError if it is none of numbers, or empty."""
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu()
+        value = value.float() if value.dtype == torch.bfloat16 else value  # numpy has no such type
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError, RuntimeError) as error:  # lists of unequal lengths, or of tensors elsewhere
+        raise UserError(f"{where} must be an array of numbers: {error}") from error
+    if array.dtype.kind not in "fiub" or not array.size:
         raise UserError(f"{where} must be an array of numbers, found {array.dtype} of shape {list(array.shape)}.")
+    return array
+
+
+def as_flags(value: Any, where: str) -> np.ndarray:
+    """Flags of any number type as bools, of the same shape. Raises UserError for NaN, too."""
+    flags = as_array(value, where)
+    if np.isnan(flags).any():
+        raise UserError(f"{where} holds NaN in {int(np.isnan(flags).sum())} of {flags.size} flags.")
+    return flags.astype(bool)
+
+
+def _array(value: Any, where: str) -> np.ndarray:
+    array = as_array(value, where)
+    if not array.ndim:
+        raise UserError(f"{where} must be an array of numbers, found {array.dtype} of shape [].")
     return array
 
 
@@ -174,6 +193,11 @@ def _read(number: int, episode: Mapping[str, Any], spec: EnvSpec) -> _Steps | No
         raise UserError(f"{where}{len(observation)} observations and {steps} {what}: give one observation more.")
     if reward is not None and len(reward) != steps:
         raise UserError(f"{where}{len(reward)} rewards and {steps} {what}: give as many.")
+    if (
+        parts["episode_starts"] is not None
+        and (starts := as_flags(parts["episode_starts"], f"{where}episode_starts").reshape(-1)[1:steps]).any()
+    ):
+        raise UserError(f"Episode {number}, step {starts.argmax() + 1}: episode_starts is set after the first step.")
     unseen = parts["actions"] is None and following is None  # the last state is that before the last step, or after it
     limit = spec.max_episode_steps - 1 if unseen else spec.max_episode_steps
     terminated, truncated, inferred = _end(parts, steps, limit, where)
@@ -196,14 +220,14 @@ def _end(parts: Mapping[str, Any], steps: int, time_limit: int, where: str) -> t
     def flag(part: str) -> bool | None:
         if parts[part] is None:
             return None
-        flags = np.asarray(parts[part]).reshape(-1).astype(bool)
+        flags = as_flags(parts[part], f"{where}{part}").reshape(-1)
         if len(flags) not in (1, steps):
             raise UserError(f"{where}{len(flags)} {part} and {steps} actions: give one, or as many.")
         if flags[:-1].any():
             raise UserError(f"Episode{where[7:-2]}, step {flags.argmax()}: {part} is set before the last step.")
         return bool(flags[-1])
 
-    terminated, truncated, ended = flag("terminations"), flag("truncations"), flag("ends")
+    terminated, truncated, ended = flag("terminations"), flag("truncations"), flag("dones")
     limit = steps >= time_limit
     if terminated is not None:
         return terminated, not terminated if truncated is None else truncated, False

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from rlopt.errors import UserError
 from rlopt.imitation import ExpertReplayBuffer, load_demonstrations
@@ -137,3 +138,137 @@ def test_they_train_like_a_list_of_episodes():
     data = prepare_demonstrations(recording(), env=LINE)
     batch = ExpertReplayBuffer(data).sample(16)
     assert batch["observation"].shape == (16, 2)
+
+
+def starts_of(arrays):
+    """`episode_starts` `[T, E]`, as stable-baselines3's rollout buffers have them: floats, true in the first step."""
+    ended = arrays["terminations"] | arrays["truncations"]
+    return np.concatenate([np.ones_like(ended[:1]), ended[:-1]]).astype(np.float32)
+
+
+FLAGS = ("terminations", "truncations")
+CUT = [length - 1 for length in LENGTHS]
+"""Without the steps whose next observation nobody knows."""
+
+
+@pytest.mark.parametrize("noise", [0, 100])
+def test_starts_tell_that_time_is_first(noise):
+    arrays = recording()
+    arrays["observations"] = arrays["observations"] + noise * np.random.default_rng(0).normal(size=(59, 3, 2))
+    rollout = without(arrays, "next_observations", *FLAGS) | {"episode_starts": starts_of(arrays)}
+    data = load_demonstrations(rollout, env=LINE)
+    assert data.episode_lengths.tolist() == CUT * 3
+    assert data.expert_return == pytest.approx(2 * np.mean(LENGTHS))
+    environments_first = {part: value.swapaxes(0, 1) for part, value in rollout.items()}
+    with pytest.raises(UserError, match="Episode 0, step 20: episode_starts is set after the first step"):
+        load_demonstrations(environments_first, env=LINE)
+
+
+@pytest.mark.parametrize("ends", ["starts", "flags"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_one_more_observation_than_actions_is_no_single_episode_if_others_end_before(ends, count):
+    """Environments that reset at once: the observation after an episode's last action is the next one's first."""
+    full = recording()
+    arrays = without(full, "next_observations", *FLAGS)
+    arrays |= {"episode_starts": starts_of(full)} if ends == "starts" else {part: full[part] for part in FLAGS}
+    arrays["observations"] = np.concatenate([full["observations"], full["next_observations"][-1:]])
+    data = load_demonstrations({part: value[:, :count] for part, value in arrays.items()}, env=LINE)
+    assert data.episode_lengths.tolist() == CUT * count
+    assert data.observation[[0, 19, 30, 49], 0].tolist() == [0, 100, 200, 300]
+
+
+def test_states_of_several_environments():
+    states = {"observations": whole_episodes(3).swapaxes(0, 1)}
+    with pytest.raises(UserError, match=r"Arrays \[21, 2, ...\] can be .* add 'time_first'"):
+        load_demonstrations(states, env=LINE)
+    data = load_demonstrations(states | {"time_first": True}, env=LINE)
+    assert data.episode_lengths.tolist() == [20] * 3
+    assert data.observation[::20, 0].tolist() == pytest.approx([0, 0.01, 0.02])
+    full = recording()
+    states = {"observations": full["observations"], "episode_starts": starts_of(full)}
+    assert load_demonstrations(states, env=LINE).episode_lengths.tolist() == CUT * 3
+    one = {part: value[:, 0] for part, value in states.items()}
+    assert load_demonstrations(one, env=LINE).episode_lengths.tolist() == CUT
+
+
+def test_every_environment_s_resets_are_seen(caplog):
+    """A stream of gymnasium's autoreset mode NEXT_STEP; the first episode of each environment begins with no reset."""
+    arrays = without(recording(), "next_observations")
+    arrays["rewards"] = np.where(starts_of(arrays) * (np.arange(59)[:, None] > 0), 0, arrays["rewards"])
+    load_demonstrations(arrays | {"time_first": True}, env=LINE)
+    assert "this is the step in which it resets" in caplog.text
+
+
+PADDED = {"observations": whole_episodes(), "actions": np.zeros((4, 20, 1)), "rewards": np.ones((4, 20))}
+ONE = {part: value[:, 0] for part, value in recording().items()}
+HOLE = np.arange(20)[None].repeat(4, 0) != 5
+
+
+@pytest.mark.parametrize(
+    ("arrays", "change", "message"),
+    [
+        (PADDED, {"mask": np.ones((4, 19))}, r"'mask' must have the shape \[4, 20\] of the steps, found \[4, 19\]"),
+        (PADDED, {"mask": np.ones((20, 4))}, r"'mask' must have the shape \[4, 20\] of the steps, found \[20, 4\]"),
+        (PADDED, {"mask": HOLE}, "'mask' has steps after padding"),
+        (PADDED, {"episode_lengths": [20, 25, 20, 20]}, "must be 4 numbers from 1 to 20, found 4 from 20 to 25"),
+        (PADDED, {"episode_lengths": [20, -3, 20, 20]}, "found 4 from -3 to 20"),
+        (PADDED, {"episode_lengths": [20] * 3}, "found 3 from"),
+        (PADDED, {"episode_lengths": [20] * 5}, "found 5 from"),
+        (PADDED, {"terminations": np.zeros(7)}, r"'terminations' has the shape \[7\], and the steps \[4, 20\]"),
+        (PADDED, {"time_first": [True, False]}, r"'time_first' must be one number, found an array of shape \[2\]"),
+        (PADDED, {"time_first": "False"}, "'time_first' must be an array of numbers"),
+        (PADDED, {"actions": [[[0]] * 4, [[0]] * 3]}, "'actions' must be an array of numbers: .* inhomogeneous shape"),
+        (
+            PADDED,
+            {"observations": np.zeros((3, 0, 2))},
+            r"must be an array of numbers, found float64 of shape \[3, 0, 2\]",
+        ),
+        (recording(), {"rewards": np.ones(59)}, r"'rewards' has the shape \[59\], and the steps \[59, 3\]"),
+        (
+            recording(),
+            {"next_observations": np.zeros((59, 3, 5)), "time_first": True},
+            "'next_observations' have size 5",
+        ),
+        (ONE, {"rewards": np.ones(58)}, "'rewards' has 58 rows, and there are 59 steps in 4 episodes"),
+        (ONE, {"next_observations": np.ones((58, 2))}, "'next_observations' has 58 rows, and there are 59 steps"),
+        (
+            ONE,
+            {"terminations": np.append(ONE["terminations"][1:], np.nan)},
+            "'terminations' holds NaN in 1 of 59 flags",
+        ),
+        (ONE, {"mask": np.arange(59) < 30}, "'mask' goes with arrays"),
+        (ONE, {"episode_lengths": [20, 12, 20, np.nan]}, "'episode_lengths' must be whole numbers, found nan"),
+        (ONE, {"expert_return": [1, 2]}, "'expert_return' must be one number"),
+    ],
+)
+def test_what_cannot_be_is_a_sentence(arrays, change, message):
+    with pytest.raises(UserError, match=message):
+        load_demonstrations(arrays | change, env=LINE)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_tensors_that_numpy_does_not_take(dtype):
+    def tensor(value):
+        return torch.as_tensor(value) if value.dtype == bool else torch.as_tensor(value, dtype=dtype).requires_grad_()
+
+    data = load_demonstrations({part: tensor(value) for part, value in ONE.items()}, env=LINE)
+    assert data.episode_lengths.tolist() == [*LENGTHS]
+
+
+def test_lengths_may_be_floats():
+    arrays = without(ONE, *FLAGS) | {"episode_lengths": [float(length) for length in LENGTHS]}
+    assert load_demonstrations(arrays, env=LINE).episode_lengths.tolist() == [*LENGTHS]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_dones_that_are_not_set_at_the_end_say_that_the_recording_stopped(count):
+    full = recording()
+    arrays = without(full, *FLAGS) | {"dones": full["terminations"] | full["truncations"]}
+    data = load_demonstrations({part: value[:55, :count] for part, value in arrays.items()}, env=LINE)
+    assert data.episode_lengths.tolist() == [20, 12, 20, 3] * count
+    assert (data.terminated.sum(), data.truncated.sum()) == (count, 2 * count)  # by the time limit of 20
+
+
+def test_dones_before_the_last_step_of_padded_episodes_are_refused():
+    with pytest.raises(UserError, match="Episode 0, step 4: dones is set before the last step"):
+        load_demonstrations(PADDED | {"dones": np.arange(20)[None].repeat(4, 0) == 4}, env=LINE)

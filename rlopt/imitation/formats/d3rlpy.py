@@ -12,7 +12,8 @@ import numpy as np
 
 from rlopt.imitation.demonstrations import Demonstrations
 from rlopt.imitation.episodes import from_episodes
-from rlopt.imitation.formats.common import hdf5_keys, library, needed_env
+from rlopt.imitation.formats.common import Episode, hdf5_keys, library, needed_env
+from rlopt.imitation.formats.rows import mean_return
 
 PARTS = ("observations", "actions", "rewards", "terminated")
 
@@ -26,8 +27,11 @@ def read(source: Any, env: Any = None) -> Demonstrations:
     """Read it. Raises UserError without an environment, or where the data cannot be right."""
     spec = needed_env(env, source)
     with library("h5py").File(source, "r") as file:
-        episodes = [
+        episodes: list[Episode] = [
             {part: np.asarray(file[f"{part}_{number}"]) for part in PARTS}
             for number in range(int(file["num_episodes"][()]))
         ]
-    return from_episodes(episodes, spec)
+    last = episodes[-1]
+    for episode in episodes:  # a buffer is dumped with the episode that is still being recorded
+        episode["cut"] = episode is last and not last["terminated"] and len(last["actions"]) < spec.max_episode_steps
+    return from_episodes(episodes, spec, expert_return=mean_return(episodes))

@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import shutil
 
 import gymnasium as gym
 import numpy as np
@@ -199,6 +200,20 @@ def test_d3rlpy(caplog):
     assert_steps(data, [100, 200, 300, 400], [2, 4, 2, 4])
     assert caplog.messages == ["4 of 4 episodes lost their last step: the observation after it was not recorded."]
     assert data.expert_return == 8
+
+
+def test_d3rlpy_in_the_middle_of_an_episode(tmp_path):
+    """Its return is not that of a whole episode, though it may have terminated before."""
+    path = shutil.copy(FIXTURES / "d3rlpy.h5", tmp_path / "d3rlpy.h5")
+    with h5py.File(path, "r+") as file:
+        last = int(file["num_episodes"][()]) - 1
+        whole = [float(file[f"rewards_{number}"][:].sum()) for number in range(last)]
+        for part in ("observations", "actions", "rewards"):
+            rows = file[f"{part}_{last}"][:3]
+            del file[f"{part}_{last}"]
+            file[f"{part}_{last}"] = rows
+        file[f"terminated_{last}"][()] = False
+    assert read("d3rlpy", path).expert_return == np.mean(whole)
 
 
 AS_COLLECTORS = "Actions are read as tianshou's collectors keep them: clipped to [-1, 1], which stands for the bounds."
