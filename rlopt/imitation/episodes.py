@@ -181,7 +181,8 @@ def _read(number: int, episode: Mapping[str, Any], spec: EnvSpec) -> _Steps | No
     reward = None if parts["rewards"] is None else _array(parts["rewards"], f"{where}'rewards'").reshape(-1)
     if parts["actions"] is None:
         check_no_actions(episode)
-        counted = next(part for part in (following, reward, observation[1:]) if part is not None)
+        flags = [np.ravel(parts[part]) for part in ("terminations", "truncations", "dones") if np.size(parts[part]) > 1]
+        counted = next(part for part in (following, reward, *flags, observation[1:]) if part is not None)
         action, what = np.empty((len(counted), 0)), "steps"
     else:
         action, what = _array(parts["actions"], f"{where}'actions'"), "actions"

@@ -49,6 +49,8 @@ def test_rewards_or_next_observations_say_how_many_steps_there_are():
     assert with_rewards.expert_return == 20
     pairs = from_episodes([{"observations": states[:-1], "next_observations": states[1:]}], LINE)
     assert len(pairs) == 20
+    with_flags = from_episodes([{"observations": states[:-1], "terminations": np.arange(20) == 19}], LINE)
+    assert len(with_flags) == 19
 
 
 @pytest.mark.parametrize(
