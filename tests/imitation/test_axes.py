@@ -226,7 +226,12 @@ HOLE = np.arange(20)[None].repeat(4, 0) != 5
         (recording(), {"rewards": np.ones(59)}, r"'rewards' has the shape \[59\], and the steps \[59, 3\]"),
         (
             recording(),
-            {"next_observations": np.zeros((59, 3, 5)), "time_first": True},
+            {"next_observations": np.zeros((59, 3, 5))},
+            r"Arrays \[59, 3, ...\] can be .* add 'time_first'",
+        ),
+        (
+            recording() | {"episode_starts": np.isin(np.arange(59), (0, 20, 32, 52))[:, None].repeat(3, 1)},
+            {"next_observations": np.zeros((59, 3, 5))},
             "'next_observations' have size 5",
         ),
         (ONE, {"rewards": np.ones(58)}, "'rewards' has 58 rows, and there are 59 steps in 4 episodes"),
