@@ -54,7 +54,7 @@ def _single(arrays: Mapping[str, Any], name: str) -> Any:
 
 
 def load_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """The arrays of an `.npz` file. Raises UserError if it is missing, damaged or pickled, PermissionError."""
+    """The arrays of an `.npz` file. Raises UserError if it is missing, damaged or pickled, and PermissionError."""
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
@@ -84,7 +84,11 @@ def split_episodes(arrays: Mapping[str, Any], spec: EnvSpec) -> list[dict[str, A
         raise UserError(f"'observations' are needed; there are {', '.join(map(str, arrays)) or 'none'}.")
     if isinstance(parts["observations"], Mapping):
         raise UserError("Observations are a dict: give a list of episodes, each with a dict of arrays [T + 1, ...].")
-    parts = {part: np.atleast_1d(as_array(value, f"'{part}'")) for part, value in parts.items()}
+    flags = (*FLAGS, "episode_starts")
+    parts = {
+        part: np.atleast_1d((as_flags if part in flags else as_array)(value, f"'{part}'"))
+        for part, value in parts.items()
+    }
     lengths = _lengths(arrays.get("episode_lengths"))
     mask = None if arrays.get("mask") is None else as_flags(arrays["mask"], "'mask'")
     if not has_two(parts["observations"], spec.observation_size):
@@ -99,23 +103,24 @@ def split_episodes(arrays: Mapping[str, Any], spec: EnvSpec) -> list[dict[str, A
         if mask.shape not in (steps, (*steps, 1)):
             raise UserError(f"'mask' must have the shape {list(steps)} of the steps, found {list(mask.shape)}.")
         mask = mask.reshape(steps)
-    time_first = is_time_first(parts, lengths, mask, spec.max_episode_steps) if said is None else bool(said)
+    time_first = is_time_first(parts, steps, lengths, mask, spec.max_episode_steps) if said is None else bool(said)
     for part, value in parts.items():
         if value.ndim == 1 and len(value) != steps[int(time_first)]:
             raise UserError(
                 f"'{part}' has the shape {list(value.shape)}, and the steps {list(steps)}: give one for each step."
             )
-    if mask is not None and (np.diff(mask.astype(int), axis=1 - int(time_first)) > 0).any():
+    if time_first:  # from here on time is second
+        parts = {part: value.swapaxes(0, 1) if value.ndim > 1 else value[:, None] for part, value in parts.items()}
+        steps, mask = steps[::-1], None if mask is None else mask.T
+    if mask is not None and (~mask[:, :-1] & mask[:, 1:]).any():
         raise UserError(
             "'mask' has steps after padding: it must be True up to an episode's last step, and False after it."
         )
-    if time_first:
-        parts = {part: value.swapaxes(0, 1) if value.ndim > 1 else value[:, None] for part, value in parts.items()}
     if lengths is None and mask is not None:
-        lengths = mask.sum(0 if time_first else 1)
+        lengths = mask.sum(1)
     if lengths is not None or not time_first:
-        return _padded(parts, lengths)
-    streams = [{part: value[i] for part, value in parts.items()} for i in range(steps[1])]
+        return _padded(parts, steps[1], lengths)
+    streams = [{part: value[i] for part, value in parts.items()} for i in range(steps[0])]
     episodes = [_one_after_the_other(stream, None) for stream in streams]
     if "rewards" in parts:  # a stream's first episode begins with no reset
         later = [episode for stream in episodes for episode in stream[1:]]
@@ -136,10 +141,9 @@ def _lengths(given: Any) -> np.ndarray | None:
 def _one_after_the_other(parts: dict[str, np.ndarray], lengths: np.ndarray | None) -> list[dict[str, Any]]:
     num_observations = len(parts["observations"])
     n = int(lengths.sum()) if lengths is not None and "actions" not in parts else _count_steps(parts)
-    said = {
-        part: as_flags(parts[part], f"'{part}'").reshape(-1) for part in (*FLAGS, "episode_starts") if part in parts
-    }
-    flags = [np.append(flag[1:], False) if part == "episode_starts" else flag for part, flag in said.items()]
+    flags = [parts[part].reshape(-1) for part in FLAGS if part in parts]
+    if "episode_starts" in parts:
+        flags.append(np.append(parts["episode_starts"].reshape(-1)[1:], False))
     flags = [flag for flag in flags if len(flag) == n]
     if lengths is None and num_observations == n + 1 and not np.any([flag[:-1].any() for flag in flags]):
         return [parts]
@@ -179,12 +183,12 @@ def _count_steps(parts: Mapping[str, np.ndarray]) -> int:
     return len(parts["observations"]) - 1
 
 
-def _padded(parts: dict[str, np.ndarray], lengths: np.ndarray | None) -> list[dict[str, Any]]:
-    extra = parts["observations"].shape[1] - count_steps(parts)[1]
+def _padded(parts: dict[str, np.ndarray], most: int, lengths: np.ndarray | None) -> list[dict[str, Any]]:
+    """Episodes of `[M, T, ...]`, with `most` as T."""
+    extra = parts["observations"].shape[1] - most
     if lengths is None:  # zero rows after an episode's end, as OpenAI's baselines store them
         lengths = _filled(parts["observations"]) - extra
         lengths = np.maximum(_filled(parts["actions"]), lengths) if "actions" in parts else lengths
-    most = count_steps(parts)[1]
     if len(lengths) != len(parts["observations"]) or not 1 <= lengths.min() <= lengths.max() <= most:
         raise UserError(
             f"'episode_lengths' must be {len(parts['observations'])} numbers from 1 to {most}, found {len(lengths)} from "

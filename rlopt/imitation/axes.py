@@ -37,16 +37,26 @@ def count_steps(parts: Mapping[str, np.ndarray], time_first: bool = False) -> tu
 
 
 def is_time_first(
-    parts: Mapping[str, np.ndarray], lengths: np.ndarray | None, mask: np.ndarray | None, time_limit: int
+    parts: Mapping[str, np.ndarray],
+    steps: tuple[int, int],
+    lengths: np.ndarray | None,
+    mask: np.ndarray | None,
+    time_limit: int,
 ) -> bool:
     """Whether arrays are `[T, E, ...]`: the last observation, episode lengths `[M]`, padding, starts or next observations tell.
 
     Where nothing does, they are `[M, T, ...]`, if that is likely: whole episodes, or observations that change less from step
     to step than from row to row.
 
-    Raises UserError if axes disagree, or neither reading is likely enough.
+    Args:
+        parts: arrays by the names of `episodes.NAMES`, flags as bools.
+        steps: their two leading axes, of `count_steps`.
+        lengths: `[M]`.
+        mask: of the shape `steps`.
+        time_limit: of the environment, in steps.
+
+    Raises UserError if neither reading is likely enough.
     """
-    steps = count_steps(parts)
     observations = parts["observations"]
     if len(parts) > 1 and observations.shape[:2] != steps:
         return observations.shape[0] > steps[0]
@@ -57,7 +67,7 @@ def is_time_first(
     if mask is not None and not mask.all():
         return bool((~mask[:, :-1] & mask[:, 1:]).any())
     if "episode_starts" in parts:
-        starts = parts["episode_starts"].reshape(steps).astype(bool)
+        starts = parts["episode_starts"].reshape(steps)
         if starts[0].all() != starts[:, 0].all():
             return bool(starts[0].all())
     observations = observations[:, : steps[1]].reshape(*steps, -1).astype(np.float64)

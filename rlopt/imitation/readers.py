@@ -94,13 +94,18 @@ def load_demonstrations(source: Any, *, env: EnvSpec | str | None = None) -> Dem
             raise
         reason = str(error).partition("\n")[0]
         raise UserError(f"{name} is damaged, or not all there: {reason}. Copy it or write it again.") from error
-    if spec is not None and (data.observation_size, data.action_size or spec.action_size) != spec.sizes:
+    if spec is not None and not _fits(data, spec):
         raise UserError(
             f"Expert buffer {name} is from {data.env_id} (observation [{data.observation_size}], action "
             f"[{data.action_size}]), but {spec.env_id} has observation [{spec.observation_size}], action "
             f"[{spec.action_size}]: collect data from it with {COLLECT}."
         )
     return data
+
+
+def _fits(data: Demonstrations, spec: EnvSpec) -> bool:
+    """Whether the sizes are the environment's; of states alone, that of observations."""
+    return (data.observation_size, data.action_size or spec.action_size) == spec.sizes
 
 
 def _read(source: Any, spec: EnvSpec | None) -> Demonstrations:
@@ -138,7 +143,7 @@ def prepare_demonstrations(
     spec = None if env is None else as_spec(env)
     data = load_demonstrations(source, env=spec)
     spec = environment_of(data, spec)
-    if (data.observation_size, data.action_size or spec.action_size) != spec.sizes:
+    if not _fits(data, spec):
         raise UserError(
             f"Expert buffer {source_name(source)} says that it is from {data.env_id}, but has observation "
             f"[{data.observation_size}], action [{data.action_size}], and the environment [{spec.observation_size}], "

@@ -13,14 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from rlopt.envs.spec import EnvSpec
 from rlopt.errors import warn
 from rlopt.imitation.demonstrations import Demonstrations
 from rlopt.imitation.episodes import from_episodes
 from rlopt.imitation.formats.common import dict_names, hdf5_keys, join, library, needed_env
 from rlopt.imitation.formats.rows import mean_return, split_rows
-
-FLAGS_AND_REWARDS = ("terminated", "truncated", "rew")
 
 
 def recognizes(source: Any) -> bool:
@@ -32,10 +29,10 @@ def read(source: Any, env: Any = None) -> Demonstrations:
     """Read it. Raises UserError without an environment, or where the data cannot be right."""
     spec = needed_env(env, source)
     with library("h5py").File(source, "r") as file:
-        rows = {name: np.asarray(file["_meta"][name]) for name in ("act", *FLAGS_AND_REWARDS)}
-        rows |= {
-            name: _observations(file["_meta"][name], spec) for name in ("obs", "obs_next") if name in file["_meta"]
-        }
+        stored = file["_meta"]
+        rows = {name: np.asarray(stored[name]) for name in ("act", "terminated", "truncated", "rew")}
+        names = dict_names(spec) if isinstance(stored["obs"], Mapping) else None
+        rows |= {name: _observations(stored[name], names) for name in ("obs", "obs_next") if name in stored}
         places, newest = int(file.attrs["maxsize"]), np.asarray(file["last_index"])
         offsets = np.asarray(file["_offset"]) if "_offset" in file else np.zeros(1, int)
         sizes = np.asarray(file["_lengths"]) if "_lengths" in file else np.array([file.attrs["_size"]])
@@ -61,8 +58,8 @@ def read(source: Any, env: Any = None) -> Demonstrations:
     return from_episodes(episodes, spec, actions_scaled=True, expert_return=mean_return(episodes))
 
 
-def _observations(stored: Any, spec: EnvSpec) -> np.ndarray:
-    """`[places, O]` of an array, or of a group of them in the order of the environment's space."""
+def _observations(stored: Any, names: list[str] | None) -> np.ndarray:
+    """`[places, O]` of an array, or of a group of them in the order of `names` (None: of the alphabet)."""
     if isinstance(stored, Mapping):
-        return join(stored, dict_names(spec) or sorted(stored))
+        return join(stored, names or sorted(stored))
     return np.asarray(stored).reshape(len(stored), -1)
