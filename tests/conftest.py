@@ -47,7 +47,7 @@ def own_arithmetic():
 
 @pytest.fixture(autouse=True)
 def blank_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only tests of pictures draw them: one takes half a second, and whole runs write some two hundred."""
+    """Only tests that look at pictures draw them: one takes half a second, and whole runs write some two hundred."""
 
     def save(figure: Any, file: Any, **how: Any) -> None:
         width, height = figure.get_size_inches() * how.get("dpi", 100)

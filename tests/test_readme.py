@@ -76,6 +76,7 @@ def test_own_data_can_be_written_as_shown(tmp_path, monkeypatch):
     assert bool(data.truncated[-1])
 
 
+@pytest.mark.pictures
 def test_an_own_environment_can_be_compared_as_shown(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WANDB_MODE", "disabled")

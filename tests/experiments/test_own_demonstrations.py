@@ -58,6 +58,7 @@ def test_a_method_learns_from_them(tmp_path, recordings):
         learners.train_bc(recordings, epochs=1, **how)
 
 
+@pytest.mark.pictures
 def test_a_comparison_without_scores(tmp_path, recordings):
     results = comparison.compare_methods(
         LINE,
@@ -81,6 +82,7 @@ def test_a_comparison_without_scores(tmp_path, recordings):
     assert path.with_name("learning_curves.png").exists()
 
 
+@pytest.mark.pictures
 def test_a_study_without_scores(tmp_path, recordings):
     results = studies.study_demonstrations(
         recordings,

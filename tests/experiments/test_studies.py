@@ -64,6 +64,7 @@ def test_every_group_of_seeds_gets_its_own_demonstrations():
     assert packed[:, 3:, :, :3].unique().tolist() == [2.0]
 
 
+@pytest.mark.pictures
 def test_demonstration_study_writes_every_cell(tmp_path, expert_data):
     results = studies.study_demonstrations(
         expert_data,
@@ -82,6 +83,7 @@ def test_demonstration_study_writes_every_cell(tmp_path, expert_data):
         assert [len(cell["normalized_per_seed"]) for cell in cells] == [2, 2]
 
 
+@pytest.mark.pictures
 def test_ablations_keep_what_is_finished(tmp_path, expert_data, monkeypatch):
     def ablate(names):
         return ablations.run_ablations(

@@ -281,6 +281,7 @@ def test_02_interrupted_keeps_a_checkpoint_and_resumes(chain, tmp_path, monkeypa
     assert load_agent(directory / "ipmd_model.pt")[1]["seeds"] == [43, 44]
 
 
+@pytest.mark.pictures
 def test_the_runs_of_the_steps_in_one_picture(chain, call, workplace):
     logs = sorted(str(path.parent) for path in (chain[0]).rglob("logs/*/Pendulum-v1/*/config.json"))
     assert len(logs) == 3

@@ -145,6 +145,7 @@ def begin(*args, **kwargs):
     raise Began
 
 
+@pytest.mark.pictures
 def test_04_resume_keeps_finished_stages(again, monkeypatch, capsys):
     forbid(monkeypatch, "sac", "ipmd", "bc")
     directory = again / "comparison_results" / "Pendulum-v1"
@@ -236,6 +237,7 @@ def test_04_makes_a_stage_anew_whose_preset_has_changed(again, monkeypatch):
         run_here(monkeypatch, COMPARE, *COMPARISON, "--no-wandb", "--device", "cpu", "--resume")
 
 
+@pytest.mark.pictures
 def test_04_takes_expert_data_and_trains_no_expert(comparison, tmp_path, monkeypatch):
     """With returns of a good expert in the file, so that scores are numbers."""
     forbid(monkeypatch, "sac")

@@ -72,6 +72,7 @@ def test_what_cannot_be_read_is_one_sentence(recording, call, workplace):
     assert "say which one with --env" in call(IMPORT, recording())[2]
 
 
+@pytest.mark.pictures
 def test_studies_take_a_recording_and_its_environment(recording, call, workplace):
     name = recording()
     tiny = [*("--num-seeds", 1, "--warmup-frames", 100, "--frames", 400, "--hidden-size", 8, "--batch-size", 8)]

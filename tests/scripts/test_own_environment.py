@@ -47,6 +47,7 @@ def own(workplace, monkeypatch):
     return workplace
 
 
+@pytest.mark.pictures
 def test_all_steps_take_it(own, call):
     budget = [*SMALL, "--frames", 640, *QUIET]
     code, _, err = call(COLLECT, *ENV, *budget, "--episodes", 3)

@@ -32,6 +32,7 @@ def place(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.pictures
 def test_a_film_the_returns_and_the_rewards(place, call):
     flags = ("--gif", "out.gif", "--reward", "ipmd.pt", "--episodes", 2, "--seed", 5, "--policy-seed", 44)
     code, out, err = call(PLAY, "ipmd.pt", *flags)

@@ -12,6 +12,7 @@ QUIET = ["--device", "cpu", "--no-wandb", "--no-progress"]
 FEW = ["--eval-points", 1, "--eval-episodes", 2]
 
 
+@pytest.mark.pictures
 def test_all_steps_take_it(workplace, call):
     budget = [*SMALL, "--frames", 640, *FEW, *QUIET]
     code, _, err = call(COLLECT, *ENV, *budget, "--episodes", 3)

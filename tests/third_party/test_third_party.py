@@ -90,6 +90,7 @@ def test_compiled_updates_do_what_plain_ones_do(demonstrations, assert_same_stat
     assert backend.frame_count == 1
 
 
+@pytest.mark.pictures
 def test_stages_know_it(path, options, tmp_path):
     result = train_method(
         "red", path, frames=400, num_seeds=2, agent_settings=SMALL, training_settings=LOOP, options=options
