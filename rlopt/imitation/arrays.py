@@ -75,6 +75,7 @@ def split_episodes(arrays: Mapping[str, Any], spec: EnvSpec) -> list[dict[str, A
     Where they end is said by `episode_lengths` `[M]`, by flags of each step, or by observations that are one more than
     actions: one episode. Of `[M, T, ...]`, steps beyond `episode_lengths`, or where `mask` `[M, T]` is False, are padding.
     `[T, E, ...]` are the steps of E environments at once, told by `axes.is_time_first` or by `time_first` in the arrays.
+    Of `[E, T, ...]`, next observations or `time_first` (False) tell that a row holds several episodes.
 
     Raises:
         UserError: nothing says where episodes end, or what does disagrees with the arrays.
@@ -118,7 +119,13 @@ def split_episodes(arrays: Mapping[str, Any], spec: EnvSpec) -> list[dict[str, A
         )
     if lengths is None and mask is not None:
         lengths = mask.sum(1)
-    if lengths is not None or not time_first:
+    goes_on = None if time_first or lengths is not None else _goes_on(parts, steps)
+    if goes_on and said is None and "next_observations" not in parts:
+        raise UserError(
+            f"Row {goes_on[0]} goes on after step {goes_on[1]}, which ends an episode. If a row is what one environment did, "
+            "episode after episode, add 'time_first' (False)."
+        )
+    if lengths is not None or not (time_first or goes_on):
         return _padded(parts, steps[1], lengths)
     streams = [{part: value[i] for part, value in parts.items()} for i in range(steps[0])]
     episodes = [_one_after_the_other(stream, None) for stream in streams]
@@ -201,6 +208,18 @@ def _padded(parts: dict[str, np.ndarray], most: int, lengths: np.ndarray | None)
         }
         for i, length in enumerate(lengths)
     ]
+
+
+def _goes_on(parts: dict[str, np.ndarray], steps: tuple[int, int]) -> tuple[int, int] | None:
+    """The first row and step of `[M, T, ...]` with an end after which unended steps follow. Zero rows are padding."""
+    flags = [parts[part].reshape(steps) for part in FLAGS if part in parts and parts[part].size == steps[0] * steps[1]]
+    if not flags:
+        return None
+    ended = np.any(flags, axis=0)
+    unended = ~ended & (np.arange(steps[1]) < _filled(parts["observations"])[:, None])
+    later = np.flip(np.logical_or.accumulate(np.flip(unended, 1), axis=1), 1)
+    found = np.argwhere(ended[:, :-1] & later[:, 1:])
+    return (int(found[0, 0]), int(found[0, 1])) if len(found) else None
 
 
 def _filled(rows: np.ndarray) -> np.ndarray:

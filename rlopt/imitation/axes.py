@@ -78,13 +78,13 @@ def is_time_first(
         if down != across:
             return bool(down > across)
     flags = [parts[part].reshape(steps) for part in FLAGS if part in parts and parts[part].size == steps[0] * steps[1]]
-    limits = (time_limit, time_limit + 1)
+    whole = [count in (time_limit, time_limit + 1) for count in steps]
     padded = len(parts) == 1 and not observations[:, -1].any(-1).all()
-    if padded or steps[1] in limits or (flags and np.any(flags, axis=0).any(1).mean() > 0.5):
+    if padded or whole == [False, True] or (flags and np.any(flags, axis=0).any(1).mean() > 0.5):
         return False
     spread = observations.std((0, 1)) + 1e-12
     down, across = (np.mean(np.abs(np.diff(observations, axis=axis)) / spread) for axis in (0, 1))
-    if down < across or steps[0] in limits:
+    if down < across or whole == [True, False]:
         raise UserError(
             f"Arrays [{steps[0]}, {steps[1]}, ...] can be [episodes, steps, ...] or [steps, environments, ...], and look like "
             "the second. Say which: add 'time_first' (False or True)."

@@ -275,5 +275,27 @@ def test_dones_that_are_not_set_at_the_end_say_that_the_recording_stopped(count)
 
 
 def test_dones_before_the_last_step_of_padded_episodes_are_refused():
-    with pytest.raises(UserError, match="Episode 0, step 4: dones is set before the last step"):
+    with pytest.raises(UserError, match=r"Row 0 goes on after step 4, which ends an episode. If a row .* 'time_first'"):
         load_demonstrations(PADDED | {"dones": np.arange(20)[None].repeat(4, 0) == 4}, env=LINE)
+
+
+@pytest.mark.parametrize("told", ["next observations", "said"])
+def test_rows_of_environments_hold_several_episodes(told):
+    rows = {part: value.swapaxes(0, 1) for part, value in recording().items()}
+    if told == "said":
+        with pytest.raises(UserError, match="Row 0 goes on after step 19, which ends an episode"):
+            load_demonstrations(without(rows, "next_observations"), env=LINE)
+        rows = without(rows, "next_observations") | {"time_first": False}
+        data = load_demonstrations(rows, env=LINE)
+        assert data.episode_lengths.tolist() == [length - 1 for length in LENGTHS] * 3
+    else:
+        check_streams(load_demonstrations(rows, env=LINE))
+
+
+def test_as_many_environments_as_steps_are_asked_for():
+    """Twenty environments for one whole episode, which is as long as twenty episodes in rows would be."""
+    observations = np.stack([episode(19, 100 * i) for i in range(20)], 1)
+    with pytest.raises(UserError, match=r"Arrays \[20, 20, ...\] can be .* look like the second"):
+        load_demonstrations({"observations": observations, "actions": np.zeros((20, 20, 1))}, env=LINE)
+    arrays = {"observations": observations.swapaxes(0, 1), "actions": np.zeros((20, 20, 1))}
+    assert load_demonstrations(arrays, env=LINE).episode_lengths.tolist() == [19] * 20
