@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from rlopt.errors import warn
+from rlopt.errors import UserError, warn
 from rlopt.imitation.demonstrations import Demonstrations
 from rlopt.imitation.episodes import from_episodes
 from rlopt.imitation.formats.common import dict_names, hdf5_keys, join, library, needed_env
@@ -29,13 +29,15 @@ def read(source: Any, env: Any = None) -> Demonstrations:
     """Read it. Raises UserError without an environment, or where the data cannot be right."""
     spec = needed_env(env, source)
     with library("h5py").File(source, "r") as file:
+        places, newest = int(file.attrs["maxsize"]), np.asarray(file["last_index"])
+        offsets = np.asarray(file["_offset"]) if "_offset" in file else np.zeros(1, int)
+        sizes = np.asarray(file["_lengths"]) if "_lengths" in file else np.array([file.attrs["_size"]])
+        if not sizes.any():
+            raise UserError(f"{source} holds no step.")
         stored = file["_meta"]
         rows = {name: np.asarray(stored[name]) for name in ("act", "terminated", "truncated", "rew")}
         names = dict_names(spec) if isinstance(stored["obs"], Mapping) else None
         rows |= {name: _observations(stored[name], names) for name in ("obs", "obs_next") if name in stored}
-        places, newest = int(file.attrs["maxsize"]), np.asarray(file["last_index"])
-        offsets = np.asarray(file["_offset"]) if "_offset" in file else np.zeros(1, int)
-        sizes = np.asarray(file["_lengths"]) if "_lengths" in file else np.array([file.attrs["_size"]])
     if np.abs(rows["act"]).max() > 1 or spec.action_low.min() < -1 or spec.action_high.max() > 1:
         warn("Actions are read as tianshou's collectors keep them: clipped to [-1, 1], which stands for the bounds.")
     episodes = []

@@ -257,5 +257,19 @@ def test_tianshou_with_other_observations(tmp_path, names):
 def test_a_damaged_file_of_tianshou_is_a_sentence(tmp_path):
     with h5py.File(tmp_path / "buffer.h5", "w") as file:
         file["_meta/obs"], file["last_index"], file["options"] = np.zeros((4, 2)), [3], [0]
+        file.attrs.update({"maxsize": 4, "_size": 4})
     with pytest.raises(UserError, match=r"buffer\.h5 is damaged, or not all there: .*act"):
         load_demonstrations(tmp_path / "buffer.h5", env=STEPS)
+
+
+def test_an_empty_buffer_of_tianshou_is_a_sentence(tmp_path):
+    """`VectorReplayBuffer(32, 2).save_hdf5` before its first step: it knows no part yet."""
+    path = tmp_path / "buffer.h5"
+    with h5py.File(FIXTURES / "tianshou.h5") as old, h5py.File(path, "w") as new:
+        new.attrs.update(old.attrs)
+        for key in ("_offset", "last_index", "options"):
+            new[key] = old[key][()] if isinstance(old[key], h5py.Dataset) else [0]
+        new["_lengths"] = np.zeros_like(old["_lengths"][()])
+        new.create_group("_meta")
+    with pytest.raises(UserError, match=r"buffer\.h5 holds no step"):
+        read("tianshou", path)
