@@ -21,7 +21,7 @@ from rlopt.imitation.readers import environment_of, prepare_demonstrations
 from rlopt.logs.files import check_writable, write_text_atomically
 from rlopt.logs.run_folder import to_json
 from rlopt.report.plots import counted
-from rlopt.report.results import score_summary, success_summary
+from rlopt.report.scores import score_summary, success_summary
 from rlopt.report.study_plots import ablation_figure
 from rlopt.training.devices import choose_device
 from rlopt.training.memory import check_memory

@@ -22,7 +22,7 @@ from rlopt.experiments.run import (
 from rlopt.imitation.files import save_demonstrations
 from rlopt.imitation.recording import record_demonstrations
 from rlopt.logs.files import check_writable
-from rlopt.report.results import success_words
+from rlopt.report.scores import success_words
 from rlopt.training import train_online
 from rlopt.training.devices import choose_device
 from rlopt.training.evaluation import BestPolicies, evaluate, select_policy

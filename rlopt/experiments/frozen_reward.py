@@ -15,7 +15,7 @@ from rlopt.errors import UserError
 from rlopt.experiments.budget import check_whole_episode
 from rlopt.experiments.resuming import recorded_settings, recorded_spec, settings_over
 from rlopt.experiments.run import Settings, StageResult, configure_method, final_evaluation, save_models, training_run
-from rlopt.report.results import success_words
+from rlopt.report.scores import success_words
 from rlopt.training import train_online
 from rlopt.training.devices import choose_device
 from rlopt.training.memory import check_memory

@@ -30,7 +30,7 @@ from rlopt.experiments.run import (
 )
 from rlopt.imitation.expert_buffer import ExpertReplayBuffer
 from rlopt.imitation.readers import environment_of, prepare_demonstrations, source_name
-from rlopt.report.results import score_line
+from rlopt.report.scores import score_line
 from rlopt.report.statistics import shown
 from rlopt.training.devices import choose_device
 from rlopt.training.memory import check_memory

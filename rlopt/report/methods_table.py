@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rlopt.agents.methods import METHODS, Method
-from rlopt.report.results import GOOD_SCORE
+from rlopt.report.scores import GOOD_SCORE
 from rlopt.report.statistics import improvement_ci, iqm, probability_of_improvement, shown, stratified_bootstrap_ci
 
 Results = Mapping[str, Any]

@@ -13,7 +13,7 @@ from rlopt.imitation.demonstrations import Demonstrations
 from rlopt.imitation.readers import load_demonstrations
 from rlopt.logs.run_folder import read_config, read_metrics
 from rlopt.report import plots
-from rlopt.report.results import score_summary
+from rlopt.report.scores import score_summary
 
 _SEED = "return_seed"
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from rlopt.agents.methods import METHODS
-from rlopt.report.results import learning_curves, results_table, score_line, write_comparison
+from rlopt.report.results import learning_curves, results_table, write_comparison
+from rlopt.report.scores import score_line
 
 from .shared import RECOVERY, demonstrations, results, stage
 

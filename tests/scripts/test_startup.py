@@ -8,7 +8,7 @@ import pytest
 
 from .shared import BC, COLLECT, COMPARE, IPMD, SCRIPTS, environment
 
-HEAVY = ("torch", "torchrl", "tensordict", "gymnasium")
+HEAVY = ("torch", "torchrl", "tensordict", "gymnasium", "matplotlib")
 PROBE = f"""
 import json, runpy, sys
 code = 0
@@ -38,8 +38,13 @@ def script(name, folder, *flags):
 
 
 def test_the_probe_sees_what_is_loaded(tmp_path):
-    assert probe("import gymnasium", tmp_path)[1] == ["gymnasium"]
-    assert probe("import rlopt.training, gymnasium", tmp_path)[1] == list(HEAVY)
+    assert probe("import gymnasium, matplotlib", tmp_path)[1] == ["gymnasium", "matplotlib"]
+
+
+def test_steps_that_draw_nothing_load_no_matplotlib(tmp_path):
+    modules = ("expert", "frozen_reward", "learners")
+    loaded = probe("import " + ", ".join(f"rlopt.experiments.{name}" for name in modules), tmp_path)[1]
+    assert loaded == ["torch", "torchrl", "tensordict", "gymnasium"]
 
 
 def test_the_package_loads_nothing_heavy(tmp_path):
