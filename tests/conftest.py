@@ -1,18 +1,18 @@
-"""What the tests share: cores, one thread each, random transitions, and an environment whose every number is known."""
+"""What the tests share: cores, one thread each, random transitions, and the name of an environment."""
 
 import os
 import signal
 from collections.abc import Callable
 from typing import Any
 
-import gymnasium as gym
-import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from rlopt.cores import available_workers
 from rlopt.transition import Transition
+
+from .envs.counter import COUNTER
 
 torch.set_num_threads(1)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background jobs: tests interrupt themselves
@@ -55,35 +55,6 @@ def blank_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
 
     if "report" not in request.path.parts and not request.node.get_closest_marker("pictures"):
         monkeypatch.setattr("matplotlib.figure.Figure.savefig", save)
-
-
-COUNTER = "rlopt-test/Counter-v0"
-COUNTER_LIMIT = 7
-
-
-class CounterEnv(gym.Env):
-    """After step t: observation (t, episode number, first action in the environment's units), reward t.
-
-    Terminates at step 4 of every even-numbered episode; odd ones run into the time limit of 7 steps.
-    """
-
-    observation_space = gym.spaces.Box(-np.inf, np.inf, (3,), np.float64)
-    action_space = gym.spaces.Box(np.array([-1.0, 0.0], np.float32), np.array([3.0, 10.0], np.float32))
-
-    def __init__(self) -> None:
-        self.t, self.episode = 0, -1
-
-    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[np.ndarray, dict]:
-        self.t, self.episode = 0, self.episode + 1
-        return np.array([0.0, self.episode, 0.0]), {}
-
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
-        self.t += 1
-        observation = np.array([self.t, self.episode, action[0]], np.float64)
-        return observation, float(self.t), self.episode % 2 == 0 and self.t == 4, False, {}
-
-
-gym.register(COUNTER, entry_point=CounterEnv, max_episode_steps=COUNTER_LIMIT)
 
 
 @pytest.fixture

@@ -38,9 +38,6 @@ class Copies(ABC):
         """The number of each environment's episode."""
         self.length = np.zeros(n, np.int64)
         """Steps of the running episode."""
-        self.number = 0
-        """The environment that is stepped or reset now, for messages."""
-        self.watchdog = Watchdog(spec.env_id, first)
 
     def __len__(self) -> int:
         return len(self.reset_seeds)
@@ -51,32 +48,17 @@ class Copies(ABC):
         self.episode[numbers] += 1
         self.reset(numbers, [episode_seed(self.reset_seeds[number], int(self.episode[number])) for number in numbers])
 
+    @abstractmethod
     def reset(self, numbers: Sequence[int] | np.ndarray, seeds: Sequence[int]) -> None:
         """Reset the environments with these numbers, ascending, each with a seed. Raises UserError for an exception."""
-        numbers = np.asarray(numbers)
-        self.length[numbers] = 0
-        try:
-            self._reset(numbers, seeds)
-        except Exception as error:  # an environment can raise anything
-            raise self._failure("reset()", error) from error
-        finally:
-            self.watchdog.since = None
 
     def step(self, action: np.ndarray) -> None:
         """Step every environment with `[N, A]` in [-1, 1]. Raises UserError for an exception, NaN or infinity."""
         self.step_some(np.arange(len(self)), action)
 
+    @abstractmethod
     def step_some(self, numbers: Sequence[int] | np.ndarray, action: np.ndarray) -> None:
         """As `step`, of the environments with these n numbers, ascending, and actions `[n, A]`."""
-        numbers = np.asarray(numbers)
-        try:
-            self._step(numbers, self.spec.to_env_units(action))
-        except Exception as error:  # likewise
-            raise self._failure("step()", error) from error
-        finally:
-            self.watchdog.since = None
-        if not (np.isfinite(self.observation).all() and np.isfinite(self.reward).all()):
-            self._complain()
 
     def bring_back(self, running: Running) -> None:
         """Repeat the episodes in which the environments were. One that does not come back begins anew, with a warning."""
@@ -99,6 +81,41 @@ class Copies(ABC):
                 f"{len(lost)} of {len(self)} environments of {self.spec.env_id} do not come back to where they were with the "
                 "same seed and actions: they begin a new episode, and the run is not the one that it would have been."
             )
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the environments."""
+
+
+class LocalCopies(Copies):
+    """Copies in this process: what an environment raises becomes one sentence, and one that hangs is reported."""
+
+    def __init__(self, spec: EnvSpec, reset_seeds: Sequence[int], first: int = 0):
+        super().__init__(spec, reset_seeds, first)
+        self.number = 0
+        """The environment that is stepped or reset now, for messages."""
+        self.watchdog = Watchdog(spec.env_id, first)
+
+    def reset(self, numbers: Sequence[int] | np.ndarray, seeds: Sequence[int]) -> None:  # noqa: D102
+        numbers = np.asarray(numbers)
+        self.length[numbers] = 0
+        try:
+            self._reset(numbers, [int(seed) for seed in seeds])  # gymnasium takes no other
+        except Exception as error:  # an environment can raise anything
+            raise self._failure("reset()", error) from error
+        finally:
+            self.watchdog.since = None
+
+    def step_some(self, numbers: Sequence[int] | np.ndarray, action: np.ndarray) -> None:  # noqa: D102
+        numbers = np.asarray(numbers)
+        try:
+            self._step(numbers, self.spec.to_env_units(action))
+        except Exception as error:  # likewise
+            raise self._failure("step()", error) from error
+        finally:
+            self.watchdog.since = None
+        if not (np.isfinite(self.observation).all() and np.isfinite(self.reward).all()):
+            self._complain()
 
     def close(self) -> None:
         """Close the environments."""
@@ -133,7 +150,7 @@ class Copies(ABC):
                 )
 
 
-class GymnasiumCopies(Copies):
+class GymnasiumCopies(LocalCopies):
     """N environments of gymnasium, stepped one after the other."""
 
     def __init__(self, spec: EnvSpec, reset_seeds: Sequence[int], first: int = 0):

@@ -28,10 +28,6 @@ class Running:
     observation: Tensor
     """`[N, O]` float32, what the last step showed; checked when they are taken again."""
 
-    def part(self, first: int, last: int) -> "Running":
-        """Of the environments from number `first` to before `last`."""
-        return Running(*(value[first:last] for value in vars(self).values()))
-
     def steps_of(self, number: int) -> np.ndarray:
         """The actions `[lengths[number], A]` of an environment's episode."""
         length = int(self.lengths[number])

@@ -1,27 +1,21 @@
 """Experience: TorchRL's `Collector` over the environments of all seeds."""
 
 import math
-import os
-import signal
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from functools import partial
 from typing import Any
 
 import torch
 from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModuleBase
 from torchrl.collectors import Collector
-from torchrl.envs import EnvBase, ParallelEnv
+from torchrl.envs import EnvBase
 
 from rlopt.agents.common import Policy
 from rlopt.envs.running import Running
 from rlopt.envs.spec import EnvSpec, env_seeds
 from rlopt.envs.torch_env import TorchEnv, as_seeds
 from rlopt.envs.torchrl.env import TorchRLEnv
-from rlopt.errors import UserError
 from rlopt.networks import Actor
 
 
@@ -105,8 +99,7 @@ def make_collector(
         num_envs: E.
         steps_per_batch: T.
         random_frames: frames per seed of uniformly random actions at the start, rounded up to whole batches.
-        env_workers: W processes that share the stepping, W a divisor of S*E: batches are `[W, S*E/W, T]` then, of the same
-            numbers (`collect` makes one of the other). 0: this process steps.
+        env_workers: processes that share the stepping, a divisor of S*E; the numbers stay the same. 0: this process steps.
         workers: threads that step them in this process, where rlopt has a batch for the task.
         running: episodes to go on with.
         frames: frames per seed of earlier runs: TorchRL environments cannot be brought back and begin others.
@@ -117,7 +110,7 @@ def make_collector(
     if env.torchrl:
         made = TorchRLEnv(env, seeds, num_envs, policy.device, frames)
     else:
-        made = _make_torch_env(env, env_seeds(seeds, num_envs), env_workers, workers, running)
+        made = TorchEnv(env, env_seeds(seeds, num_envs), running, workers=workers, env_workers=env_workers)
     return Collector(
         made,
         policy,
@@ -133,74 +126,11 @@ def make_collector(
 
 
 def collect(collector: Collector) -> TensorDictBase:
-    """The next batch as `[S*E, T]`, whatever the number of processes. Raises UserError if one of them has ended."""
+    """The next batch `[S*E, T]`. Raises UserError if an environment fails."""
     env = collector.env
     if isinstance(env, TorchRLEnv) and env.interrupted:
         collector.reset()
-    try:
-        rollout = collector.next()
-    except (RuntimeError, EOFError, OSError) as error:
-        if isinstance(error, RuntimeError) and "process failed" not in str(error):
-            raise
-        reason = " ".join(str(error).split()).partition(" Check for")[0].rstrip(".") or "it is gone"
-        raise UserError(
-            f"A process that steps environments has ended ({reason}); if it gave a reason, that stands above."
-        ) from error
+    rollout = collector.next()
     if isinstance(env, TorchRLEnv):
         env.check_finite(rollout)
-    return rollout.flatten(0, 1) if rollout.ndim == 3 else rollout
-
-
-class _WorkersEnv(TorchEnv):
-    """The environments of one process: what is wrong with them is said there in one sentence, and ends it."""
-
-    def _reset(self, *args: Any, **kwargs: Any) -> Any:
-        with _last_words():
-            return super()._reset(*args, **kwargs)
-
-    def step_and_maybe_reset(self, *args: Any, **kwargs: Any) -> Any:
-        with _last_words():
-            return super().step_and_maybe_reset(*args, **kwargs)
-
-
-@contextmanager
-def _last_words() -> Iterator[None]:
-    try:
-        yield
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        os._exit(2)  # an exception would end it with a traceback
-
-
-def _make_torch_env(
-    env: EnvSpec, reset_seeds: list[int], num_workers: int, threads: int, running: Running | None
-) -> EnvBase:
-    if num_workers == 0:
-        return TorchEnv(env, reset_seeds, running, workers=threads)
-    share = len(reset_seeds) // num_workers
-    makers = []
-    for first in range(0, len(reset_seeds), share):
-        own = None if running is None else running.part(first, first + share)
-        makers.append(partial(_WorkersEnv, env, reset_seeds[first : first + share], own, first))
-    # forked, a child would inherit the threads of torch and CUDA in whatever state they are
-    # with buffers the main process polls at full speed for as long as they step, and takes a core from them
-    workers = ParallelEnv(num_workers, makers, mp_start_method="spawn", use_buffers=False)
-    with _stops_blocked():
-        workers.start()
-    return workers
-
-
-@contextmanager
-def _stops_blocked() -> Iterator[None]:
-    """For processes that start meanwhile: Ctrl-C and a closed terminal reach each one, but the main process ends the workers.
-
-    Windows cannot block signals: there, Ctrl-C may leave the workers' tracebacks behind.
-    """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    previous = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGHUP])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+    return rollout

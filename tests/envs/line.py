@@ -32,4 +32,14 @@ class Line(gym.Env):
         self.is_open = False
 
 
+class Spoilt(Line):
+    """Fails in its fifth episode."""
+
+    def reset(self, **how):
+        self.number = getattr(self, "number", 0) + 1
+        if self.number == 5:
+            raise RuntimeError("the simulator is gone")
+        return super().reset(**how)
+
+
 gym.register("rlopt-test/Line-v0", entry_point=Line, max_episode_steps=20)

@@ -252,12 +252,12 @@ class Failing(Line):
 
 
 def test_an_exception_in_an_environment_names_it():
-    env = TorchEnv(env_spec(Failing, max_episode_steps=50), [0, 1, 2], first=6)
+    env = TorchEnv(env_spec(Failing, max_episode_steps=50), [0, 1, 2])
     with pytest.raises(UserError) as error:
         play(env, -torch.ones(50, 3, 1))
     message = str(error.value)
     assert message == (
-        "Failing: step() of environment number 6 fails after 2 steps of an episode: "
+        "Failing: step() of environment number 0 fails after 2 steps of an episode: "
         "ValueError: the simulator lost its license."
     )
 
@@ -270,8 +270,8 @@ class Hanging(Line):
 
 def test_an_environment_that_hangs_is_named_while_it_hangs(monkeypatch, caplog):
     monkeypatch.setattr(watchdog, "PATIENCE", 0.1)
-    env = TorchEnv(env_spec(Hanging, max_episode_steps=50), [0, 1], first=4)
+    env = TorchEnv(env_spec(Hanging, max_episode_steps=50), [0, 1])
     play(env, torch.tensor([[[1.0], [-1.0]]] * 3))  # the second one is slow from its second step on
     env.close()
     assert len(caplog.messages) == 2
-    assert all(message.startswith("Environment number 5 of Hanging has not come back") for message in caplog.messages)
+    assert all(message.startswith("Environment number 1 of Hanging has not come back") for message in caplog.messages)

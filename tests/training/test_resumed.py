@@ -1,7 +1,6 @@
 """How the online loop goes on from the checkpoint of a run that was stopped."""
 
 import math
-import re
 import signal
 from functools import partial
 
@@ -20,7 +19,7 @@ from rlopt.training.collectors import make_collector
 from rlopt.training.evaluation import BestPolicies
 from rlopt.training.monitor import Monitor
 
-from ..envs.line import Line
+from ..envs.line import Spoilt
 from .shared import TINY, ConstantEvaluator, S, sac, settings, spy_on_updates
 
 
@@ -125,7 +124,7 @@ def test_a_killed_run_ends_as_if_it_had_not_been(tmp_path, monkeypatch, assert_s
     assert not (tmp_path / "killed" / "replay" / "000000000065.pt").exists()
 
 
-@pytest.mark.parametrize("before", [0, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("before", [0, 2])
 def test_processes_that_step_change_nothing(tmp_path, monkeypatch, assert_same_state, before):
     """From the beginning, or from where the run goes on."""
     undisturbed = Run(tmp_path / "whole").start()
@@ -176,16 +175,6 @@ def test_files_that_a_full_ring_does_not_need_are_removed(tmp_path):
     Run(tmp_path, buffer_size=40).start()
     # the last checkpoint, at 120 frames, needs those of 80 to 120; the one before needed 50 to 90
     assert sorted(int(file.stem) for file in (tmp_path / "replay").iterdir()) == [28, 58, 88]
-
-
-class Spoilt(Line):
-    """Fails in its fifth episode."""
-
-    def reset(self, **how):
-        self.number = getattr(self, "number", 0) + 1
-        if self.number == 5:
-            raise RuntimeError("the simulator is gone")
-        return super().reset(**how)
 
 
 def test_a_failing_environment_leaves_a_checkpoint_of_all_that_came_before(tmp_path):
@@ -255,17 +244,13 @@ def test_what_cannot_be_resumed(counter_env, tmp_path):
         train_online(ipmd, counter_env, settings(frames=90), resume=checkpoint)
 
 
-def test_a_failing_environment_in_a_process_of_its_own(tmp_path, capfd):
+def test_a_failing_environment_in_a_process_of_its_own(tmp_path):
     spec, checkpoint = env_spec(Spoilt, max_episode_steps=7), tmp_path / "checkpoint.pt"
-    # on a busy machine its pipe is found closed before its exit code is known
-    with pytest.raises(UserError, match=r"A process that steps environments has ended \(.*\); if it gave a reason"):
+    with pytest.raises(UserError, match=r"reset\(\) of environment number [02] fails .*: the simulator is gone"):
         train_online(
             sac(observation_size=2, action_size=1),
             *(spec, settings(env_workers=2)),
             evaluator=ConstantEvaluator(),
             checkpoint=checkpoint,
         )
-    said = capfd.readouterr().err
-    assert re.search(r"reset\(\) of environment number [02] fails", said)
-    assert "Traceback" not in said
     assert load_safely(checkpoint, what="Checkpoint")["frames"] == 50

@@ -15,7 +15,7 @@ from rlopt.envs.batch.pendulums import InvertedDoublePendulumTask, InvertedPendu
 from rlopt.envs.batch.task import BatchedTask
 from rlopt.envs.batch.walkers import AntTask, HalfCheetahTask, HopperTask, HumanoidTask, SwimmerTask, Walker2dTask
 from rlopt.envs.checks import wrappers
-from rlopt.envs.copies import Copies, GymnasiumCopies
+from rlopt.envs.copies import Copies, GymnasiumCopies, LocalCopies
 from rlopt.envs.spec import EnvSpec
 
 _CHECKED_STEPS = 5
@@ -54,7 +54,7 @@ def make_copies(spec: EnvSpec, reset_seeds: Sequence[int], first: int = 0, threa
     return BatchedCopies(spec, reset_seeds, task, first)
 
 
-class BatchedCopies(Copies):
+class BatchedCopies(LocalCopies):
     """N environments that a `BatchedTask` steps at once."""
 
     def __init__(self, spec: EnvSpec, reset_seeds: Sequence[int], task: BatchedTask, first: int = 0):

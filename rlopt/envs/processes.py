@@ -1,0 +1,132 @@
+"""Copies of an environment in several processes, for environments whose steps take long."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from functools import partial
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
+from gymnasium.vector.utils import CloudpickleWrapper
+
+from rlopt.envs.batch.copies import make_copies
+from rlopt.envs.copies import Copies
+from rlopt.envs.spec import EnvSpec
+from rlopt.errors import UserError
+
+_PATIENCE = 10.0
+"""Seconds that a process may take to end."""
+
+
+class ProcessCopies(Copies):
+    """N environments in W processes, of N / W each, which step at the same time. `info` stays where it is.
+
+    The numbers are those of one process, bit for bit. What an environment raises there is raised here.
+
+    Args:
+        spec: of the environment.
+        reset_seeds: N seeds of the first episodes.
+        num_processes: W, a divisor of N.
+
+    Raises:
+        UserError: an environment cannot be made or fails, or a process has ended.
+    """
+
+    def __init__(self, spec: EnvSpec, reset_seeds: Sequence[int], num_processes: int):
+        super().__init__(spec, reset_seeds)
+        self.share = len(self) // num_processes
+        # forked, a child would inherit the threads of torch and CUDA in whatever state they are
+        context = get_context("spawn")
+        self.processes, self.pipes = [], []
+        with _stops_blocked():
+            for first in range(0, len(self), self.share):
+                here, there = context.Pipe()
+                make = partial(make_copies, spec, self.reset_seeds[first : first + self.share], first)
+                process = context.Process(target=_serve, args=(there, CloudpickleWrapper(make)), daemon=True)
+                process.start()
+                there.close()
+                self.processes.append(process)
+                self.pipes.append(here)
+        for index in range(num_processes):
+            self._answer(index)
+
+    def reset(self, numbers: Sequence[int] | np.ndarray, seeds: Sequence[int]) -> None:  # noqa: D102
+        self.length[np.asarray(numbers)] = 0
+        self._ask(np.asarray(numbers), "reset", np.asarray(seeds))
+
+    def step_some(self, numbers: Sequence[int] | np.ndarray, action: np.ndarray) -> None:  # noqa: D102
+        self._ask(np.asarray(numbers), "step_some", action)
+        self.length[np.asarray(numbers)] += 1
+
+    def close(self) -> None:
+        """End the processes, which close their environments."""
+        for pipe in self.pipes:
+            pipe.close()
+        for process in self.processes:
+            process.join(_PATIENCE)
+            process.terminate()
+
+    def _ask(self, numbers: np.ndarray, what: str, argument: np.ndarray) -> None:
+        """Have the processes do something with n environments, `argument` `[n, ...]` for each, and take over the outcome."""
+        shares = [(index, numbers // self.share == index) for index in range(len(self.pipes))]
+        shares = [(index, rows) for index, rows in shares if rows.any()]
+        for index, rows in shares:
+            with self._connected(index):
+                self.pipes[index].send((what, numbers[rows] - index * self.share, argument[rows]))
+        for index, rows in shares:
+            own = numbers[rows]
+            self.observation[own], self.reward[own], self.terminated[own], self.truncated[own] = self._answer(index)
+
+    def _answer(self, index: int) -> Any:
+        with self._connected(index):
+            answer = self.pipes[index].recv()
+        if isinstance(answer, str):
+            raise UserError(answer)
+        return answer
+
+    @contextmanager
+    def _connected(self, index: int) -> Iterator[None]:
+        try:
+            yield
+        except (EOFError, OSError) as error:
+            self.processes[index].join(_PATIENCE)
+            code = self.processes[index].exitcode
+            raise UserError(
+                f"A process that steps environments has ended (exit code {code}); if it gave a reason, that stands above."
+            ) from error
+
+
+def _serve(pipe: Connection, make: Callable[[], Copies]) -> None:
+    """Make copies and call their methods as asked, until the pipe is closed. Answers with columns, or with what is wrong."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it cannot be blocked
+    with suppress(EOFError, OSError):  # the main process has closed the pipe, or is gone
+        try:
+            with closing(make()) as copies:
+                pipe.send(None)
+                while True:
+                    what, numbers, argument = pipe.recv()
+                    getattr(copies, what)(numbers, argument)
+                    columns = (copies.observation, copies.reward, copies.terminated, copies.truncated)
+                    pipe.send([column[numbers] for column in columns])
+        except UserError as error:
+            pipe.send(str(error))
+
+
+@contextmanager
+def _stops_blocked() -> Iterator[None]:
+    """For processes that start meanwhile: Ctrl-C and a closed terminal reach each one, but the main process ends the workers.
+
+    Windows cannot block signals: there, Ctrl-C while they start may leave their tracebacks behind.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGHUP])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)

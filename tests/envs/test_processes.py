@@ -1,0 +1,99 @@
+"""Copies of an environment in processes: the numbers of one process, and one sentence for what goes wrong there."""
+
+import os
+import signal
+import sys
+
+import numpy as np
+import pytest
+
+from rlopt.envs.batch.copies import make_copies
+from rlopt.envs.processes import ProcessCopies
+from rlopt.envs.spec import env_seeds, env_spec
+from rlopt.errors import UserError
+
+from .line import Line
+
+COLUMNS = ("observation", "reward", "terminated", "truncated", "length", "episode")
+
+
+def in_processes(env, count=4, processes=2):
+    return ProcessCopies(env_spec(env, max_episode_steps=7), env_seeds([3], count), processes)
+
+
+def play(copies, steps=12):
+    """What random actions come to; ended episodes are followed by others, as `TorchEnv` has it."""
+    generator, shown = np.random.default_rng(0), []
+    copies.begin(np.arange(len(copies)))
+    for _ in range(steps):
+        copies.step(generator.uniform(-1, 1, (len(copies), copies.spec.action_size)).astype(np.float32))
+        shown.append([getattr(copies, column).copy() for column in COLUMNS])
+        copies.begin(np.flatnonzero(copies.terminated | copies.truncated))
+    copies.close()
+    return shown
+
+
+@pytest.mark.parametrize("env", [Line, "Pendulum-v1"])
+def test_the_numbers_are_those_of_one_process(env):
+    copies = in_processes(env)
+    processes = copies.processes
+    expected = play(make_copies(copies.spec, copies.reset_seeds))
+    for own, alone in zip(play(copies), expected, strict=True):
+        for column, value, other in zip(COLUMNS, own, alone, strict=True):
+            np.testing.assert_array_equal(value, other, column)
+            assert value.dtype == other.dtype
+    assert [process.exitcode for process in processes] == [0, 0]
+
+
+class Strange(Line):
+    """Fails, gives NaN or ends its process where the first action says so; its position says whether torch is loaded."""
+
+    def step(self, action):
+        if action[0] < -0.5:
+            raise ValueError("the simulator  lost\nits license.")
+        if action[0] > 0.5:
+            os._exit(3)
+        observation, reward, *rest = super().step(action)
+        observation[0] = float("torch" in sys.modules)
+        return observation, np.nan if action[0] > 0.25 else reward, *rest
+
+
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (
+            -1,
+            r"Strange: step\(\) of environment number 3 fails after 1 steps .*: ValueError: the simulator lost its lic",
+        ),
+        (0.3, "Strange gave NaN or infinity as its reward, in environment number 3 at step 2 of an episode"),
+        (1, r"A process that steps environments has ended \(exit code 3\); if it gave a reason, that stands above"),
+    ],
+)
+def test_what_goes_wrong_there_is_a_sentence_here(action, message):
+    copies = in_processes(Strange)
+    copies.begin(np.arange(4))
+    for process in copies.processes:
+        os.kill(process.pid, signal.SIGINT)  # Ctrl-C: the main process decides what ends
+    actions = np.zeros((4, 1), np.float32)
+    copies.step(actions)
+    assert not copies.observation[:, 0].any()  # a process takes 60 MB and a second, not torch's 400 and seven
+    actions[3] = action
+    with pytest.raises(UserError, match=message):
+        copies.step(actions)
+    copies.close()
+    assert not any(process.is_alive() for process in copies.processes)
+
+
+class Unmade(Line):
+    """Can be made here alone."""
+
+    def __init__(self, home=None):
+        if home not in (None, os.getpid()):
+            raise RuntimeError("no licence for a second process")
+        super().__init__()
+
+
+def test_an_environment_that_cannot_be_made_there_is_a_sentence_here():
+    spec = env_spec(Unmade, {"home": os.getpid()}, max_episode_steps=7)
+    with pytest.raises(UserError, match=r"Environment 'Unmade' cannot be made: .*no licence for a second process"):
+        ProcessCopies(spec, [0, 1], 2)
