@@ -6,7 +6,7 @@
 # end: of a task that is won or lost in its last step, the state of winning or losing looks as if it went on. The shorter
 # the time limit, the more episodes have it. Nothing warns.
 #
-# Run: bash findings/envpool_time_limit_hides_a_final_state.sh    (needs the package index; two minutes, 1 GB in a temporary folder)
+# Run: bash findings/envpool_time_limit_hides_a_final_state.sh    (needs the package index; some minutes, 1 GB in a temporary folder)
 # Output seen; both are driven to the end with a time limit of 1,000, and again with one of as many steps as that took:
 #     MountainCarContinuous-v0, gymnasium, limit 1000: 106 steps, terminated True, truncated False, reward 99.9
 #     MountainCarContinuous-v0, gymnasium, limit 106: 106 steps, terminated True, truncated True, reward 99.9
