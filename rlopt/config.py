@@ -6,7 +6,7 @@ This module imports nothing heavy: command lines are read before torch is loaded
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from rlopt.checked import Checked, require
 from rlopt.presets import configure as configure
@@ -156,6 +156,8 @@ class LoopConfig(Checked):
     """Episodes per seed in each of them; the last one plays at least 20."""
     eval_envs: int | None = None
     """Environments per seed that play them at the same time, for a simulator of which few can run (default: all at once)."""
+    env_workers: int = 0
+    """Processes that step environments, in evaluations too; 0: the one that trains. They pay from 0.2 ms a step on."""
     checkpoint_points: int = 10
     """Checkpoints during training, evenly spaced; fewer where they would take more than a hundredth of the time."""
 
@@ -170,11 +172,17 @@ class LoopConfig(Checked):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(0 <= self.seed < 2**32, f"seed must lie between 0 and 2**32 - 1, and is {self.seed}.")
+        require(self.env_workers >= 0, f"env_workers must not be negative, and is {self.env_workers}.")
 
     @property
     def seeds(self) -> list[int]:
         """The S seeds."""
         return [self.seed + i for i in range(self.num_seeds)]
+
+    @property
+    def playing(self) -> dict[str, Any]:
+        """How evaluations run their environments: arguments of `rlopt.training.evaluation.Evaluator`."""
+        return {"envs": self.eval_envs, "env_workers": self.env_workers}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,8 +199,6 @@ class TrainingConfig(LoopConfig):
     """Frames of random actions per seed before the first update."""
     steps_per_batch: int = 8
     """T, steps of every environment per collector batch."""
-    env_workers: int = 0
-    """Processes that step the environments; 0: the one that trains. They pay where a step takes a millisecond or more."""
     lr_decay: float = 0.0
     """Last share of the frames over which learning rates fall linearly to zero (0.5: the second half)."""
     buffer_size: int = 1_000_000
@@ -215,13 +221,10 @@ class TrainingConfig(LoopConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(0 <= self.lr_decay <= 1, f"lr_decay must lie between 0 and 1, and is {self.lr_decay}.")
-        require(self.env_workers >= 0, f"env_workers must not be negative, and is {self.env_workers}.")
-        least, envs = self.frames_per_batch, self.num_seeds * self.num_envs
+        least = self.frames_per_batch
         require(
             self.buffer_size >= least, f"buffer_size {self.buffer_size} must be at least {least}, a collector batch."
         )
-        fits = self.env_workers == 0 or envs % self.env_workers == 0
-        require(fits, f"env_workers must divide the {envs} environments of all seeds, and is {self.env_workers}.")
         require(
             self.frames > self.warmup_frames,
             f"{self.frames} frames must be more than the {self.warmup_frames} of the random warm-up (warmup_frames).",

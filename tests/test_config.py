@@ -57,6 +57,7 @@ WRONG = {
     },
     LoopConfig: {
         **{"num_seeds": [0], "seed": [-1, 2**32], "eval_points": [0], "eval_episodes": [0], "checkpoint_points": [0]},
+        "env_workers": [-1],
     },
     Selection: {"demos": [0, -1], "skip_demos": [-1], "subsample": [0], "noise": [-0.1, float("nan")]},
     TrainingConfig: {
@@ -65,7 +66,7 @@ WRONG = {
         **{
             "eval_episodes": [0],
             "checkpoint_points": [0],
-            "env_workers": [-1, 7],
+            "env_workers": [-1],
             "lr_decay": [-0.1, 1.1, float("nan")],
         },
     },

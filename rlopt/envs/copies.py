@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from rlopt.envs.running import Running
 
 
+SUCCESS = ("is_success", "success")
+"""What `info` calls an episode's success by."""
+
+
 class Copies(ABC):
     """N environments; `observation`, `reward`, `terminated`, `truncated`, `info` are those of the latest step.
 

@@ -14,7 +14,7 @@ import numpy as np
 from gymnasium.vector.utils import CloudpickleWrapper
 
 from rlopt.envs.batch.copies import make_copies
-from rlopt.envs.copies import Copies
+from rlopt.envs.copies import SUCCESS, Copies
 from rlopt.envs.spec import EnvSpec
 from rlopt.errors import UserError
 
@@ -23,14 +23,14 @@ _PATIENCE = 10.0
 
 
 class ProcessCopies(Copies):
-    """N environments in W processes, of N / W each, which step at the same time. `info` stays where it is.
+    """N environments shared out among W processes, which step at the same time. Of `info` comes what tells of success.
 
     The numbers are those of one process, bit for bit. What an environment raises there is raised here.
 
     Args:
         spec: of the environment.
         reset_seeds: N seeds of the first episodes.
-        num_processes: W, a divisor of N.
+        num_processes: W; no more than N are used.
 
     Raises:
         UserError: an environment cannot be made or fails, or a process has ended.
@@ -38,20 +38,24 @@ class ProcessCopies(Copies):
 
     def __init__(self, spec: EnvSpec, reset_seeds: Sequence[int], num_processes: int):
         super().__init__(spec, reset_seeds)
-        self.share = len(self) // num_processes
+        shares = np.array_split(np.arange(len(self)), min(num_processes, len(self)))
+        self.starts = [int(share[0]) for share in shares]
+        """The number of each process's first environment."""
+        self.owner = np.repeat(np.arange(len(shares)), [len(share) for share in shares])
+        """The process of each environment."""
         # forked, a child would inherit the threads of torch and CUDA in whatever state they are
         context = get_context("spawn")
         self.processes, self.pipes = [], []
         with _stops_blocked():
-            for first in range(0, len(self), self.share):
+            for share in shares:
                 here, there = context.Pipe()
-                make = partial(make_copies, spec, self.reset_seeds[first : first + self.share], first)
+                make = partial(make_copies, spec, [self.reset_seeds[number] for number in share], int(share[0]))
                 process = context.Process(target=_serve, args=(there, CloudpickleWrapper(make)), daemon=True)
                 process.start()
                 there.close()
                 self.processes.append(process)
                 self.pipes.append(here)
-        for index in range(num_processes):
+        for index in range(len(shares)):
             self._answer(index)
 
     def reset(self, numbers: Sequence[int] | np.ndarray, seeds: Sequence[int]) -> None:  # noqa: D102
@@ -72,14 +76,16 @@ class ProcessCopies(Copies):
 
     def _ask(self, numbers: np.ndarray, what: str, argument: np.ndarray) -> None:
         """Have the processes do something with n environments, `argument` `[n, ...]` for each, and take over the outcome."""
-        shares = [(index, numbers // self.share == index) for index in range(len(self.pipes))]
-        shares = [(index, rows) for index, rows in shares if rows.any()]
-        for index, rows in shares:
+        owner = self.owner[numbers]
+        shares = [(index, numbers[owner == index], argument[owner == index]) for index in np.unique(owner).tolist()]
+        for index, own, given in shares:
             with self._connected(index):
-                self.pipes[index].send((what, numbers[rows] - index * self.share, argument[rows]))
-        for index, rows in shares:
-            own = numbers[rows]
-            self.observation[own], self.reward[own], self.terminated[own], self.truncated[own] = self._answer(index)
+                self.pipes[index].send((what, own - self.starts[index], given))
+        for index, own, _ in shares:
+            *columns, infos = self._answer(index)
+            self.observation[own], self.reward[own], self.terminated[own], self.truncated[own] = columns
+            for number, info in zip(own.tolist(), infos, strict=True):
+                self.info[number] = info
 
     def _answer(self, index: int) -> Any:
         with self._connected(index):
@@ -100,6 +106,13 @@ class ProcessCopies(Copies):
             ) from error
 
 
+def copies_of(spec: EnvSpec, reset_seeds: Sequence[int], *, threads: int = 1, processes: int = 0) -> Copies:
+    """N copies of an environment: in `processes` of their own or, with 0, as `make_copies` makes them here."""
+    if processes:
+        return ProcessCopies(spec, reset_seeds, processes)
+    return make_copies(spec, reset_seeds, threads=threads)
+
+
 def _serve(pipe: Connection, make: Callable[[], Copies]) -> None:
     """Make copies and call their methods as asked, until the pipe is closed. Answers with columns, or with what is wrong."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it cannot be blocked
@@ -111,7 +124,9 @@ def _serve(pipe: Connection, make: Callable[[], Copies]) -> None:
                     what, numbers, argument = pipe.recv()
                     getattr(copies, what)(numbers, argument)
                     columns = (copies.observation, copies.reward, copies.terminated, copies.truncated)
-                    pipe.send([column[numbers] for column in columns])
+                    infos = [copies.info[number] for number in numbers]
+                    told = [{name: info[name] for name in SUCCESS if name in info} for info in infos]
+                    pipe.send([*(column[numbers] for column in columns), told])
         except UserError as error:
             pipe.send(str(error))
 

@@ -14,8 +14,7 @@ from torchrl.data import Bounded, Composite, Unbounded
 from torchrl.data.tensor_specs import Binary
 from torchrl.envs import EnvBase
 
-from rlopt.envs.batch.copies import make_copies
-from rlopt.envs.processes import ProcessCopies
+from rlopt.envs.processes import copies_of
 from rlopt.envs.running import Running
 from rlopt.envs.spec import EnvSpec, as_spec, env_seeds
 
@@ -32,7 +31,7 @@ class TorchEnv(EnvBase):
         reset_seeds: N seeds of the first reset; those of later episodes follow from them.
         running: episodes to go on with, in place of the first reset.
         workers: threads that step them, where rlopt has a batch for the task.
-        env_workers: processes that share the stepping, a divisor of N; 0: this process steps.
+        env_workers: processes that share the stepping; 0: this process steps.
     """
 
     def __init__(
@@ -47,11 +46,7 @@ class TorchEnv(EnvBase):
         self.env_info = as_spec(env)
         num_envs = len(reset_seeds)
         super().__init__(device=torch.device("cpu"), batch_size=[num_envs])
-        self.copies = (
-            ProcessCopies(self.env_info, reset_seeds, env_workers)
-            if env_workers
-            else make_copies(self.env_info, reset_seeds, threads=workers)
-        )
+        self.copies = copies_of(self.env_info, reset_seeds, threads=workers, processes=env_workers)
         self.running = running
         self.is_closed = False  # a new EnvBase is True, and would not close them
         self.episode_return = np.zeros((num_envs, 1), np.float32)

@@ -140,7 +140,7 @@ def _ablate(
         history = train(agent, spec, training, expert, log, **checkpoints)
         final = final_evaluation(agent, spec, training)
         cell = score_summary(final.returns.mean(1), data) | success_summary(final.successes)
-    recovery = reward_recovery(agent, spec, envs=training.eval_envs)
+    recovery = reward_recovery(agent, spec, **training.playing)
     return {**cell, "frames": history.x, "returns": history.returns, "pearson": recovery["pearson"]}
 
 

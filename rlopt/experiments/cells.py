@@ -145,7 +145,7 @@ def resources_of(
         seeds = training.num_seeds
         groups = len(group_sizes(seeds, config.batch_size, max(config.hidden_sizes), seeds))
         cpus = training.workers or (max(1, groups) if training.compiles("cpu") and not on_gpu else 1)
-        cpus = max(cpus, training.env_workers)
+    cpus = max(cpus, training.env_workers)
     memory = sum(part.size for place, part in parts(config, training, sizes, episodes) if place == "host" or not on_gpu)
     return Resources(cpus, _PROCESS + memory, 1.0 if on_gpu else 0.0)
 

@@ -88,10 +88,12 @@ def collect_expert_data(
         history = train_online(agent, spec, training, best=best, log=log, **checkpoints)
         final = final_evaluation(agent, spec, training)
         log.info(f"Return {final.returns.mean():.1f} over {training.num_seeds} seeds{success_words(final.successes)}.")
-        shown = evaluate(best.policy, spec, episodes=FINAL_EPISODES, envs=training.eval_envs, **how).mean(1)
+        shown = evaluate(best.policy, spec, episodes=FINAL_EPISODES, **training.playing, **how).mean(1)
         chosen = int(shown.argmax())
         policy = select_policy(best.policy, chosen, training.num_seeds)
-        demonstrations = record_demonstrations(policy, spec, episodes, float(shown[chosen]), device, training.eval_envs)
+        demonstrations = record_demonstrations(
+            policy, spec, episodes, float(shown[chosen]), device=device, **training.playing
+        )
         path = save_demonstrations(demonstrations, Path(save_dir) / spec.name, say=log.info)
         log.info(
             f"{episodes} demonstrations ({len(demonstrations):,} transitions) in {path}: "

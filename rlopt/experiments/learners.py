@@ -83,7 +83,7 @@ def train_method(
     total = training.frames if isinstance(training, TrainingConfig) else config.epochs
     if isinstance(training, TrainingConfig):
         check_whole_episode(spec, total)
-        check_env_workers(spec, training.env_workers)
+    check_env_workers(spec, training.env_workers)
     seed, num_seeds = training.seed, training.num_seeds
     check_memory(config, training, spec.sizes, device)
     agent = method.agent(config, *spec.sizes, num_seeds=num_seeds, seed=seed, device=device)
@@ -108,7 +108,7 @@ def train_method(
             agent, spec, training, max(FINAL_EPISODES, 0 if method.online else training.eval_episodes)
         )
         save_models(agent, method, log, spec, training.seeds)
-        recovery = reward_recovery(agent, spec, envs=training.eval_envs) if has_learned_reward(agent) else None
+        recovery = reward_recovery(agent, spec, **training.playing) if has_learned_reward(agent) else None
         log.info(score_line(method.title, final.returns, data, final.successes))
         if recovery is not None:
             pearson = shown(recovery["pearson"], 2)

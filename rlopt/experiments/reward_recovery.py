@@ -22,8 +22,10 @@ def has_learned_reward(agent: Agent) -> bool:
     return callable(getattr(agent, "reward", None))
 
 
-def reward_recovery(agent: Agent, spec: EnvSpec, episodes: int = 5, envs: int | None = None) -> dict[str, Any]:
+def reward_recovery(agent: Agent, spec: EnvSpec, episodes: int = 5, **how: Any) -> dict[str, Any]:
     """Learned reward against true reward on fresh episodes of the sampling policy, by seed and on average.
+
+    `how`: `envs` and `env_workers`, as of `Evaluator`.
 
     Returns:
         `pearson` and `standardized_error`, the seeds' means, and both `..._per_seed`. A seed has None where one of the two
@@ -34,8 +36,8 @@ def reward_recovery(agent: Agent, spec: EnvSpec, episodes: int = 5, envs: int | 
         num_seeds=agent.num_seeds,
         episodes=episodes,
         first_reset_seed=RECOVERY_SEED,
-        envs=envs,
         device=agent.device,
+        **how,
     )
     with closing(evaluator):
         by_seed = evaluator.record(sampling_policy(agent.policy, seed=RECOVERY_SEED))

@@ -115,7 +115,7 @@ def train(
     if isinstance(config, TrainingConfig):
         return train_online(agent, spec, config, expert, log=log, **how)
     assert expert is not None
-    episodes: dict[str, Any] = {"episodes": config.eval_episodes, "envs": config.eval_envs}
+    episodes: dict[str, Any] = {"episodes": config.eval_episodes, **config.playing}
     how |= {"eval_points": config.eval_points, "checkpoint_points": config.checkpoint_points, "seeds": config.seeds}
     with closing(Evaluator(spec, num_seeds=agent.num_seeds, device=agent.device, **episodes)) as evaluator:
         return train_offline(agent, expert, evaluator=evaluator, log=log, **how)
@@ -123,7 +123,7 @@ def train(
 
 def final_evaluation(agent: Agent, spec: EnvSpec, loop: LoopConfig, episodes: int = FINAL_EPISODES) -> Evaluation:
     """Episodes from the start states that every method plays."""
-    return play(agent.policy, spec, episodes=episodes, envs=loop.eval_envs, device=agent.device)
+    return play(agent.policy, spec, episodes=episodes, device=agent.device, **loop.playing)
 
 
 def environment(spec: EnvSpec) -> dict[str, Any]:

@@ -20,8 +20,7 @@ def record_demonstrations(
     spec: EnvSpec,
     episodes: int,
     expert_return: float,
-    device: torch.device | str = "cpu",
-    envs: int | None = None,
+    **how: Any,
 ) -> Demonstrations:
     """Whole episodes of a policy of one seed, and the random policy's mean return to score learners against.
 
@@ -30,10 +29,8 @@ def record_demonstrations(
         spec: the environment.
         episodes: how many to record.
         expert_return: the policy's mean return, measured on the common start states.
-        device: where the policy lives.
-        envs: environments at the same time; None: one per episode.
+        how: `device`, `envs`, `env_workers`, as of `Evaluator`.
     """
-    how: dict[str, Any] = {"envs": envs, "device": device}
     with closing(Evaluator(spec, episodes=episodes, first_reset_seed=DEMONSTRATION_SEED, **how)) as evaluator:
         (recorded,) = evaluator.record(policy)
     random_returns = evaluate(random_policy(spec.action_size), spec, **how)

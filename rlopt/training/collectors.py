@@ -99,7 +99,7 @@ def make_collector(
         num_envs: E.
         steps_per_batch: T.
         random_frames: frames per seed of uniformly random actions at the start, rounded up to whole batches.
-        env_workers: processes that share the stepping, a divisor of S*E; the numbers stay the same. 0: this process steps.
+        env_workers: processes that share the stepping; the numbers stay the same. 0: this process steps.
         workers: threads that step them in this process, where rlopt has a batch for the task.
         running: episodes to go on with.
         frames: frames per seed of earlier runs: TorchRL environments cannot be brought back and begin others.

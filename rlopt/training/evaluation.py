@@ -15,8 +15,8 @@ from torch import Tensor
 
 from rlopt.agents.common import Policy
 from rlopt.cores import available_workers
-from rlopt.envs.batch.copies import make_copies
-from rlopt.envs.spec import EnvSpec, as_spec
+from rlopt.envs.processes import copies_of
+from rlopt.envs.spec import EnvSpec, as_spec, check_env_workers
 from rlopt.errors import UserError
 from rlopt.states import check_form
 
@@ -80,6 +80,9 @@ class Evaluator:
         envs: environments per seed, for a simulator of which few can run; None: P, so that all episodes run at once.
         device: where the policy lives.
         workers: threads that step the environments, where rlopt has a batch for the task; None: one a core.
+        env_workers: processes that share the environments; 0: this process steps.
+
+    Raises UserError for an environment that cannot be made, or steps its copies by itself and was given processes.
     """
 
     def __init__(
@@ -92,8 +95,10 @@ class Evaluator:
         envs: int | None = None,
         device: torch.device | str = "cpu",
         workers: int | None = None,
+        env_workers: int = 0,
     ):
         self.spec = as_spec(env)
+        check_env_workers(self.spec, env_workers)
         self.num_seeds, self.episodes, self.first_reset_seed = num_seeds, episodes, first_reset_seed
         self.device = torch.device(device)
         self.envs_per_seed = min(envs or episodes, episodes)
@@ -105,7 +110,7 @@ class Evaluator:
             self.envs_per_seed = self.copies.envs_per_seed
         else:
             seeds = [0] * (num_seeds * self.envs_per_seed)  # seed-major; every episode is given its own
-            self.copies = make_copies(self.spec, seeds, threads=workers or available_workers())
+            self.copies = copies_of(self.spec, seeds, threads=workers or available_workers(), processes=env_workers)
         self.reports_success = False
         """Whether an `info` had a success in it; from then on, an episode without one is none."""
 
@@ -245,16 +250,14 @@ def play(
     env: str | EnvSpec,
     *,
     num_seeds: int | None = None,
-    episodes: int = 20,
-    envs: int | None = None,
-    device: torch.device | str = "cpu",
+    **how: Any,
 ) -> Evaluation:
     """Undiscounted true returns `[S, P]` and successes of deterministic policies, from the common list of start states.
 
     `num_seeds` is by default what the policy says, else 1; the rest is as of `Evaluator`.
     """
     seeds = getattr(policy, "num_seeds", 1) if num_seeds is None else num_seeds
-    with closing(Evaluator(env, num_seeds=seeds, episodes=episodes, envs=envs, device=device)) as evaluator:
+    with closing(Evaluator(env, num_seeds=seeds, **how)) as evaluator:
         return evaluator.play(policy)
 
 

@@ -68,9 +68,9 @@ def train_online(
             spec,
             num_seeds=agent.num_seeds,
             episodes=config.eval_episodes,
-            envs=config.eval_envs,
             device=agent.device,
             workers=config.workers,
+            **config.playing,
         )
     behavior = BehaviorPolicy(agent.actor, agent.num_seeds, config.seed, agent.device if spec.torchrl else "cpu")
     loop = LoopState(behavior, agent.num_seeds * config.num_envs, come_back=not spec.torchrl)

@@ -17,7 +17,8 @@ from .line import Line
 COLUMNS = ("observation", "reward", "terminated", "truncated", "length", "episode")
 
 
-def in_processes(env, count=4, processes=2):
+def in_processes(env, count=5, processes=2):
+    """Of five copies the first process has three."""
     return ProcessCopies(env_spec(env, max_episode_steps=7), env_seeds([3], count), processes)
 
 
@@ -55,7 +56,7 @@ class Strange(Line):
             os._exit(3)
         observation, reward, *rest = super().step(action)
         observation[0] = float("torch" in sys.modules)
-        return observation, np.nan if action[0] > 0.25 else reward, *rest
+        return observation, np.nan if action[0] > 0.25 else reward, *rest[:2], {"success": self.v > 0, "model": self}
 
 
 @pytest.mark.parametrize(
@@ -71,11 +72,12 @@ class Strange(Line):
 )
 def test_what_goes_wrong_there_is_a_sentence_here(action, message):
     copies = in_processes(Strange)
-    copies.begin(np.arange(4))
+    copies.begin(np.arange(5))
     for process in copies.processes:
         os.kill(process.pid, signal.SIGINT)  # Ctrl-C: the main process decides what ends
-    actions = np.zeros((4, 1), np.float32)
+    actions = np.zeros((5, 1), np.float32)
     copies.step(actions)
+    assert copies.info == [{"success": False}] * 5
     assert not copies.observation[:, 0].any()  # a process takes 60 MB and a second, not torch's 400 and seven
     actions[3] = action
     with pytest.raises(UserError, match=message):

@@ -1,6 +1,7 @@
 """Evaluation: deterministic, on the true reward, from the same start states for everyone."""
 
 import itertools
+from contextlib import closing
 
 import gymnasium as gym
 import numpy as np
@@ -135,6 +136,17 @@ def test_successes_by_hand(told, rates, envs):
         assert evaluation.successes.dtype == np.bool_
         assert evaluation.successes.tolist() == [[rate == 1] * P for rate in rates]
         assert evaluation.success_rates.tolist() == rates
+
+
+@pytest.mark.parametrize("envs", [None, 2])
+def test_processes_that_step_change_nothing(envs):
+    """Neither returns nor successes, in which `info` takes part."""
+    spec = env_spec(REACH, {"key": "success", "hits": (3,)})
+    with closing(Evaluator(spec, num_seeds=S, episodes=P, envs=envs, env_workers=4)) as evaluator:
+        assert len(evaluator.copies.processes) == 4
+        evaluation = evaluator.play(first_seed_succeeds)
+    assert evaluation.returns.tolist() == [[-5.0] * P] * S
+    assert evaluation.successes.tolist() == [[True] * P, [False] * P]
 
 
 def test_successes_are_of_the_episodes_that_are_not_over(counter_env, monkeypatch):

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torchrl.envs import EnvBase
 
+from rlopt.envs.copies import SUCCESS
 from rlopt.envs.spec import EnvSpec
-from rlopt.envs.torchrl.simulator import SUCCESS, Simulator, joined
+from rlopt.envs.torchrl.simulator import Simulator, joined
 from rlopt.envs.torchrl.source import default_device
 from rlopt.errors import UserError
 

@@ -8,15 +8,13 @@ from tensordict import TensorDictBase
 from torch import Tensor
 from torchrl.envs import EnvBase
 
+from rlopt.envs.copies import SUCCESS
 from rlopt.envs.spec import EnvSpec
 from rlopt.envs.torchrl.source import copies, first_reset, make
 from rlopt.envs.torchrl.spec import keys_of
 from rlopt.envs.torchrl.streams import Stream
 from rlopt.envs.versions import one_line
 from rlopt.errors import UserError
-
-SUCCESS = ("is_success", "success")
-"""What an environment may call its own verdict."""
 
 _in_use: WeakKeyDictionary[EnvBase, "Simulator"] = WeakKeyDictionary()
 """Who has reset each environment last: the only one of a process is used for training and for evaluation."""
