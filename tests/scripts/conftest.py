@@ -10,6 +10,8 @@ from rlopt.imitation import save_demonstrations
 from .shared import BC, COLLECT, COMPARE, EXPERT, FRAMES, IPMD, SCRIPTS, SMALL, replace_training, run, run_here
 from .shared_errors import demonstrations, files
 
+SHORT = ("--episodes", 3, "--env", "Pendulum-v1", "--max-episode-steps", 50)
+
 
 @pytest.fixture(scope="session")
 def chain(tmp_path_factory):
@@ -19,7 +21,7 @@ def chain(tmp_path_factory):
     for script in (COLLECT, IPMD, BC):
         shutil.copy(SCRIPTS / script, root / "scripts")
     finished = {
-        "sac": run(f"scripts/{COLLECT}", *SMALL, "--frames", FRAMES, "--episodes", 3, "--no-wandb", cwd=root),
+        "sac": run(f"scripts/{COLLECT}", *SMALL, "--frames", FRAMES, *SHORT, "--no-wandb", cwd=root),
         "ipmd": run(
             *(f"scripts/{IPMD}", EXPERT, *SMALL, "--frames", FRAMES, "--demos", 2, "--expert-batch-size", 32),
             *("--device", "cpu", "--no-wandb"),

@@ -19,7 +19,7 @@ READERS = {IPMD_SCRIPT: [], BC_SCRIPT: [], COMPARE: ["--expert-data"]}
 
 
 def demonstrations(env_id, episodes=3, steps=20):
-    """Random ones of the environment's sizes."""
+    """Random ones of the environment's sizes, with a time limit of so many steps: evaluations take their time."""
     spec = env_spec(env_id)
     n = episodes * steps
     generator = torch.Generator().manual_seed(0)
@@ -37,6 +37,7 @@ def demonstrations(env_id, episodes=3, steps=20):
         action_high=torch.from_numpy(spec.action_high),
         expert_return=-100.0,
         random_return=-1000.0,
+        max_episode_steps=steps,
     )
 
 

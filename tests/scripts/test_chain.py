@@ -52,7 +52,7 @@ def test_01_leaves_demonstrations_and_a_run_folder(chain):
 def test_expert_buffer_is_what_the_design_says(chain):
     root, _ = chain
     state = torch.load(root / EXPERT, weights_only=True)
-    steps, episodes = 600, 3  # three whole episodes of Pendulum
+    steps, episodes = 150, 3  # three whole episodes of 50 steps
     assert state["format"] == "rlopt-demonstrations"
     assert state["version"] == 1
     assert state["env_id"] == "Pendulum-v1"
@@ -60,7 +60,7 @@ def test_expert_buffer_is_what_the_design_says(chain):
     assert state["spec"]["action_size"] == 1
     assert state["spec"]["action_low"].tolist() == [-2]
     assert state["spec"]["action_high"].tolist() == [2]
-    assert state["episode_lengths"].tolist() == [200] * episodes
+    assert state["episode_lengths"].tolist() == [50] * episodes
     assert isinstance(state["expert_return"], float)
     assert isinstance(state["random_return"], float)
     assert {key: tuple(value.shape) for key, value in state["transitions"].items()} == {
@@ -75,22 +75,22 @@ def test_expert_buffer_is_what_the_design_says(chain):
         *("format", "version", "env_id", "spec", "transitions", "episode_lengths", "expert_return", "random_return"),
         "max_episode_steps",
     }
-    assert state["max_episode_steps"] == 200
+    assert state["max_episode_steps"] == 50
     metadata = torch.load(root / EXPERT.replace("expert_buffer", "metadata"), weights_only=True)
     assert set(metadata) == set(state) - {"transitions"} | {"num_episodes", "num_transitions"}
-    assert "3 episodes, 600 transitions" in (root / "expert_data" / "Pendulum-v1" / "README.txt").read_text()
+    assert "3 episodes, 150 transitions" in (root / "expert_data" / "Pendulum-v1" / "README.txt").read_text()
 
 
 def test_demonstrations_are_whole_episodes_of_consecutive_steps(chain):
     root, _ = chain
     data = load_demonstrations(root / EXPERT)
     follows = torch.ones(len(data) - 1, dtype=torch.bool)
-    follows[[199, 399]] = False  # the first step of the next episode
+    follows[[49, 99]] = False  # the first step of the next episode
     same = (data.next_observation[:-1] == data.observation[1:]).all(1)
     assert torch.equal(same, follows)
     assert not torch.equal(data.observation, data.next_observation)
     assert not data.terminated.any()
-    assert data.truncated.nonzero().flatten().tolist() == [199, 399, 599]
+    assert data.truncated.nonzero().flatten().tolist() == [49, 99, 149]
     # the environment's own equations: reward from angle, speed and torque
     cos, sin, speed = data.observation.unbind(1)
     torque = 2 * data.action[:, 0]

@@ -53,11 +53,14 @@ def test_a_count_that_is_not_positive_names_the_flag(script, flag, value, refuse
     assert str(value) in message
 
 
-@pytest.mark.parametrize("script", [COLLECT, IPMD_SCRIPT, COMPARE])
-def test_fewer_frames_than_an_episode(script, refused):
+@pytest.mark.parametrize(("script", "steps"), [(COLLECT, 200), (IPMD_SCRIPT, 20), (COMPARE, 200)])
+def test_fewer_frames_than_an_episode(script, steps, refused):
+    """Of the environment or, with demonstrations, of theirs."""
     flag = FRAMES_FLAG[script]
-    message = refused(*command(script, flag, 199, "--warmup-frames", 100))
-    assert message.startswith("199 frames are too few for one whole episode of Pendulum-v1 (up to 200 steps)")
+    message = refused(*command(script, flag, steps - 1, "--warmup-frames", 10))
+    assert message.startswith(
+        f"{steps - 1} frames are too few for one whole episode of Pendulum-v1 (up to {steps} steps)"
+    )
     assert f"raise {flag}" in message
 
 
