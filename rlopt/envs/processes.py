@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import pickle
 import signal
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -16,10 +20,13 @@ from gymnasium.vector.utils import CloudpickleWrapper
 from rlopt.envs.batch.copies import make_copies
 from rlopt.envs.copies import Copies
 from rlopt.envs.spec import EnvSpec
+from rlopt.envs.versions import one_line
 from rlopt.errors import UserError
 
 _PATIENCE = 10.0
-"""Seconds that a process may take to end."""
+"""Seconds that processes may take to end."""
+_STOPS = [signal.SIGINT, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+"""What reaches every process of a terminal."""
 
 
 class ProcessCopies(Copies):
@@ -39,19 +46,27 @@ class ProcessCopies(Copies):
     def __init__(self, spec: EnvSpec, reset_seeds: Sequence[int], num_processes: int):
         super().__init__(spec, reset_seeds)
         self.share = len(self) // num_processes
+        self.processes: list[SpawnProcess] = []
+        self.pipes: list[Connection] = []
+        try:
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self) -> None:
         # forked, a child would inherit the threads of torch and CUDA in whatever state they are
         context = get_context("spawn")
-        self.processes, self.pipes = [], []
         with _stops_blocked():
             for first in range(0, len(self), self.share):
+                make = _packed(self.spec, self.reset_seeds[first : first + self.share], first)
                 here, there = context.Pipe()
-                make = partial(make_copies, spec, self.reset_seeds[first : first + self.share], first)
-                process = context.Process(target=_serve, args=(there, CloudpickleWrapper(make)), daemon=True)
+                process = context.Process(target=_serve, args=(there, make), daemon=True)
                 process.start()
                 there.close()
                 self.processes.append(process)
                 self.pipes.append(here)
-        for index in range(num_processes):
+        for index in range(len(self.pipes)):
             self._answer(index)
 
     def reset(self, numbers: Sequence[int] | np.ndarray, seeds: Sequence[int]) -> None:  # noqa: D102
@@ -66,9 +81,13 @@ class ProcessCopies(Copies):
         """End the processes, which close their environments."""
         for pipe in self.pipes:
             pipe.close()
-        for process in self.processes:
-            process.join(_PATIENCE)
-            process.terminate()
+        end = time.monotonic() + _PATIENCE
+        try:
+            for process in self.processes:
+                process.join(max(0.0, end - time.monotonic()))
+        finally:  # also at Ctrl-C
+            for process in self.processes:
+                process.kill()
 
     def _ask(self, numbers: np.ndarray, what: str, argument: np.ndarray) -> None:
         """Have the processes do something with n environments, `argument` `[n, ...]` for each, and take over the outcome."""
@@ -100,20 +119,52 @@ class ProcessCopies(Copies):
             ) from error
 
 
-def _serve(pipe: Connection, make: Callable[[], Copies]) -> None:
+def _packed(spec: EnvSpec, reset_seeds: Sequence[int], first: int) -> bytes:
+    """What makes a process's copies. Raises UserError if it cannot be sent there."""
+    try:
+        return pickle.dumps(CloudpickleWrapper(partial(make_copies, spec, reset_seeds, first)))
+    except Exception as error:  # an object of the user's can raise anything
+        raise _not_sent(error) from error
+
+
+def _not_sent(error: Exception) -> UserError:
+    return UserError(
+        f"The environment cannot be sent to another process: {one_line(error)}. Without --env-workers, none is needed."
+    )
+
+
+def _serve(pipe: Connection, packed: bytes) -> None:
     """Make copies and call their methods as asked, until the pipe is closed. Answers with columns, or with what is wrong."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it cannot be blocked
-    with suppress(EOFError, OSError):  # the main process has closed the pipe, or is gone
+    _let_stops_pass()
+    # EOFError, OSError: the main process has closed the pipe, or is gone; what is wrong is told before anything is closed
+    with suppress(EOFError, OSError), ExitStack() as stack, pipe:
         try:
-            with closing(make()) as copies:
-                pipe.send(None)
-                while True:
-                    what, numbers, argument = pipe.recv()
-                    getattr(copies, what)(numbers, argument)
-                    columns = (copies.observation, copies.reward, copies.terminated, copies.truncated)
-                    pipe.send([column[numbers] for column in columns])
+            try:
+                make = pickle.loads(packed)
+            except Exception as error:  # a module that is not found there, an object of the user's
+                raise _not_sent(error) from error
+            copies = stack.enter_context(closing(make()))
+            pipe.send(None)
+            while True:
+                what, numbers, argument = pipe.recv()
+                getattr(copies, what)(numbers, argument)
+                columns = (copies.observation, copies.reward, copies.terminated, copies.truncated)
+                pipe.send([column[numbers] for column in columns])
         except UserError as error:
             pipe.send(str(error))
+
+
+def _let_stops_pass() -> None:
+    """Do nothing at Ctrl-C and a closed terminal. Programs that an environment starts would inherit SIG_IGN or a block."""
+
+    def nothing(number: int, frame: FrameType | None) -> None:
+        pass
+
+    for number in _STOPS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, nothing)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
 
 
 @contextmanager
@@ -125,7 +176,7 @@ def _stops_blocked() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    previous = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGHUP])
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
     try:
         yield
     finally:
