@@ -45,6 +45,14 @@ def check_spaces(env: gym.Env, name: str, time_limit: int | None) -> None:
         )
 
 
+def close_env(env: gym.Env, name: str) -> None:
+    """Close it; that it cannot be closed is a warning, because nothing is lost by that."""
+    try:
+        env.close()
+    except Exception as error:  # an environment can raise anything
+        warn(f"{name}: close() fails: {type(error).__name__}: {one_line(error)}.")
+
+
 def look_once(env: gym.Env, name: str) -> bool:
     """Reset and two steps. Raises UserError for what cannot be trained on; what evaluation must know is a warning.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rlopt.envs.checks import close_env
 from rlopt.envs.spec import EnvSpec, episode_seed
 from rlopt.envs.watchdog import Watchdog
 from rlopt.errors import UserError, warn
@@ -180,4 +181,4 @@ class GymnasiumCopies(LocalCopies):
         """Close the environments."""
         super().close()
         for env in self.envs:
-            env.close()
+            close_env(env, self.spec.env_id)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import pickle
 import signal
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -16,10 +20,13 @@ from gymnasium.vector.utils import CloudpickleWrapper
 from rlopt.envs.batch.copies import make_copies
 from rlopt.envs.copies import SUCCESS, Copies
 from rlopt.envs.spec import EnvSpec
+from rlopt.envs.versions import one_line
 from rlopt.errors import UserError
 
 _PATIENCE = 10.0
-"""Seconds that a process may take to end."""
+"""Seconds that processes may take to end."""
+_STOPS = [signal.SIGINT, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+"""What reaches every process of a terminal."""
 
 
 class ProcessCopies(Copies):
@@ -43,19 +50,27 @@ class ProcessCopies(Copies):
         """The number of each process's first environment."""
         self.owner = np.repeat(np.arange(len(shares)), [len(share) for share in shares])
         """The process of each environment."""
+        self.processes: list[SpawnProcess] = []
+        self.pipes: list[Connection] = []
+        try:
+            self._start([[self.reset_seeds[number] for number in share] for share in shares])
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self, reset_seeds: Sequence[Sequence[int]]) -> None:
         # forked, a child would inherit the threads of torch and CUDA in whatever state they are
         context = get_context("spawn")
-        self.processes, self.pipes = [], []
         with _stops_blocked():
-            for share in shares:
+            for first, seeds in zip(self.starts, reset_seeds, strict=True):
+                make = _packed(self.spec, seeds, first)
                 here, there = context.Pipe()
-                make = partial(make_copies, spec, [self.reset_seeds[number] for number in share], int(share[0]))
-                process = context.Process(target=_serve, args=(there, CloudpickleWrapper(make)), daemon=True)
+                process = context.Process(target=_serve, args=(there, make), daemon=True)
                 process.start()
                 there.close()
                 self.processes.append(process)
                 self.pipes.append(here)
-        for index in range(len(shares)):
+        for index in range(len(self.pipes)):
             self._answer(index)
 
     def reset(self, numbers: Sequence[int] | np.ndarray, seeds: Sequence[int]) -> None:  # noqa: D102
@@ -70,9 +85,13 @@ class ProcessCopies(Copies):
         """End the processes, which close their environments."""
         for pipe in self.pipes:
             pipe.close()
-        for process in self.processes:
-            process.join(_PATIENCE)
-            process.terminate()
+        end = time.monotonic() + _PATIENCE
+        try:
+            for process in self.processes:
+                process.join(max(0.0, end - time.monotonic()))
+        finally:  # also at Ctrl-C
+            for process in self.processes:
+                process.kill()
 
     def _ask(self, numbers: np.ndarray, what: str, argument: np.ndarray) -> None:
         """Have the processes do something with n environments, `argument` `[n, ...]` for each, and take over the outcome."""
@@ -82,9 +101,9 @@ class ProcessCopies(Copies):
             with self._connected(index):
                 self.pipes[index].send((what, own - self.starts[index], given))
         for index, own, _ in shares:
-            *columns, infos = self._answer(index)
+            *columns, successes = self._answer(index)
             self.observation[own], self.reward[own], self.terminated[own], self.truncated[own] = columns
-            for number, info in zip(own.tolist(), infos, strict=True):
+            for number, info in zip(own.tolist(), successes, strict=True):
                 self.info[number] = info
 
     def _answer(self, index: int) -> Any:
@@ -113,22 +132,57 @@ def copies_of(spec: EnvSpec, reset_seeds: Sequence[int], *, threads: int = 1, pr
     return make_copies(spec, reset_seeds, threads=threads)
 
 
-def _serve(pipe: Connection, make: Callable[[], Copies]) -> None:
+def _packed(spec: EnvSpec, reset_seeds: Sequence[int], first: int) -> bytes:
+    """What makes a process's copies. Raises UserError if it cannot be sent there."""
+    try:
+        return pickle.dumps(CloudpickleWrapper(partial(make_copies, spec, reset_seeds, first)))
+    except Exception as error:  # an object of the user's can raise anything
+        raise _not_sent(error) from error
+
+
+def _not_sent(error: Exception) -> UserError:
+    return UserError(
+        f"The environment cannot be sent to another process: {one_line(error)}. Without --env-workers, none is needed."
+    )
+
+
+def _serve(pipe: Connection, packed: bytes) -> None:
     """Make copies and call their methods as asked, until the pipe is closed. Answers with columns, or with what is wrong."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it cannot be blocked
-    with suppress(EOFError, OSError):  # the main process has closed the pipe, or is gone
+    _let_stops_pass()
+    # EOFError, OSError: the main process has closed the pipe, or is gone; what is wrong is told before anything is closed
+    with suppress(EOFError, OSError), ExitStack() as stack, pipe:
         try:
-            with closing(make()) as copies:
-                pipe.send(None)
-                while True:
-                    what, numbers, argument = pipe.recv()
-                    getattr(copies, what)(numbers, argument)
-                    columns = (copies.observation, copies.reward, copies.terminated, copies.truncated)
-                    infos = [copies.info[number] for number in numbers]
-                    told = [{name: info[name] for name in SUCCESS if name in info} for info in infos]
-                    pipe.send([*(column[numbers] for column in columns), told])
+            try:
+                make = pickle.loads(packed)
+            except Exception as error:  # a module that is not found there, an object of the user's
+                raise _not_sent(error) from error
+            copies = stack.enter_context(closing(make()))
+            pipe.send(None)
+            while True:
+                what, numbers, argument = pipe.recv()
+                getattr(copies, what)(numbers, argument)
+                columns = (copies.observation, copies.reward, copies.terminated, copies.truncated)
+                pipe.send([*(column[numbers] for column in columns), [_success(copies.info[n]) for n in numbers]])
         except UserError as error:
             pipe.send(str(error))
+
+
+def _success(info: Mapping[str, Any]) -> dict[str, bool]:
+    """What it tells of success; the rest may be large, or of a kind that cannot be sent."""
+    return {name: bool(np.any(info[name])) for name in SUCCESS if name in info}
+
+
+def _let_stops_pass() -> None:
+    """Do nothing at Ctrl-C and a closed terminal. Programs that an environment starts would inherit SIG_IGN or a block."""
+
+    def nothing(number: int, frame: FrameType | None) -> None:
+        pass
+
+    for number in _STOPS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, nothing)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
 
 
 @contextmanager
@@ -140,7 +194,7 @@ def _stops_blocked() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    previous = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGHUP])
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
     try:
         yield
     finally:

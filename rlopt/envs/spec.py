@@ -6,13 +6,13 @@ import importlib
 import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rlopt.envs.checks import check_spaces, look_once, wrappers
+from rlopt.envs.checks import check_spaces, close_env, look_once, wrappers
 from rlopt.envs.variants import register_variants
 from rlopt.envs.versions import import_refusal, mujoco_remedy, one_line
 from rlopt.errors import UserError
@@ -208,8 +208,9 @@ def env_spec(
 
         remember(source, kwargs or {}, env)
         return torchrl_spec(source, kwargs, max_episode_steps, device)
-    with closing(env):
-        name = source if isinstance(source, str) else env.spec.id if env.spec is not None else source.__name__
+    name = source if isinstance(source, str) else env.spec.id if env.spec is not None else source.__name__
+    with ExitStack() as stack:
+        stack.callback(close_env, env, name)
         limit = _time_limit(env)
         check_spaces(env, name, limit)
         alike = look_once(env, name)

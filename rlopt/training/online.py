@@ -128,8 +128,10 @@ def train_online(
             while frames < config.frames:
                 try:
                     replay.extend(loop.collect(collector))
-                except Exception:  # an environment's: all is as it was before this batch
+                except Exception as error:  # an environment's: all is as it was before this batch
                     monitor.save(frames)
+                    if stop.requested:  # the signal ended a process of the environment, too
+                        raise KeyboardInterrupt from error
                     raise
                 frames += config.frames_per_batch
                 metrics = None

@@ -2,11 +2,17 @@
 
 import os
 import signal
+import subprocess
 import sys
+import threading
+import time
+from dataclasses import replace
+from multiprocessing import active_children, parent_process
 
 import numpy as np
 import pytest
 
+from rlopt.envs import processes
 from rlopt.envs.batch.copies import make_copies
 from rlopt.envs.processes import ProcessCopies
 from rlopt.envs.spec import env_seeds, env_spec
@@ -99,3 +105,91 @@ def test_an_environment_that_cannot_be_made_there_is_a_sentence_here():
     spec = env_spec(Unmade, {"home": os.getpid()}, max_episode_steps=7)
     with pytest.raises(UserError, match=r"Environment 'Unmade' cannot be made: .*no licence for a second process"):
         ProcessCopies(spec, [0, 1], 2)
+
+
+class Companion(Line):
+    """Starts a program with each reset; `close` ends it by SIGINT, as simulators are ended."""
+
+    program = None
+
+    def reset(self, **kwargs):
+        self.program = self.program or subprocess.Popen(["sleep", "60"])
+        return super().reset(**kwargs)
+
+    def close(self):
+        if self.program is not None:
+            self.program.send_signal(signal.SIGINT)
+            self.program.wait()
+
+
+def test_a_program_that_an_environment_starts_can_be_interrupted():
+    copies = in_processes(Companion, 2)
+    started, stepping = time.monotonic(), copies.processes
+    play(copies, 1)
+    assert [process.exitcode for process in stepping] == [0, 0]
+    assert time.monotonic() - started < processes._PATIENCE
+
+
+class Unclosed(Line):
+    """Its step can fail; after a step, its `close` fails or, in a process of its own, takes longer than anyone waits."""
+
+    stepped = False
+
+    def __init__(self, how):
+        self.how = how
+        super().__init__()
+
+    def step(self, action):
+        self.stepped = True
+        if action[0] > 0.5:
+            raise ValueError("the simulator is gone")
+        return super().step(action)
+
+    def close(self):
+        if self.stepped and self.how == "fails":
+            raise RuntimeError("no connection")
+        if self.stepped and parent_process() is not None:
+            time.sleep(60)
+
+
+@pytest.mark.parametrize("how", ["fails", "hangs"])
+def test_what_is_wrong_is_said_before_an_environment_is_closed(how, monkeypatch, capfd):
+    monkeypatch.setattr(processes, "_PATIENCE", 2.0)
+    copies = ProcessCopies(env_spec(Unclosed, {"how": how}, max_episode_steps=7), [0, 1, 2, 3], 4)
+    copies.begin(np.arange(4))
+    started = time.monotonic()
+    with pytest.raises(UserError, match=r"Unclosed: step\(\) of environment number 0 fails .*: the simulator is gone"):
+        copies.step(np.ones((4, 1), np.float32))
+    copies.close()
+    assert time.monotonic() - started < 2 * 2.0  # for all four together
+    for process in copies.processes:
+        process.join()
+    assert {process.exitcode for process in copies.processes} == {0 if how == "fails" else -signal.SIGKILL}
+    assert ("close() fails: RuntimeError: no connection" in capfd.readouterr().err) == (how == "fails")
+
+
+def unreadable():
+    if parent_process() is not None:
+        raise ValueError("read where it was written, only")
+
+
+class Unreadable:
+    def __reduce__(self):
+        return unreadable, ()
+
+
+@pytest.mark.parametrize(
+    ("thing", "reason"),
+    [(threading.Lock(), "cannot pickle '_thread.lock' object"), (Unreadable(), "read where it was")],
+)
+def test_an_environment_that_cannot_be_sent_is_a_sentence(thing, reason):
+    spec = env_spec(Line, {"goal": 0.0}, max_episode_steps=7)
+    with pytest.raises(UserError, match=f"The environment cannot be sent to another process: {reason}"):
+        ProcessCopies(replace(spec, kwargs={"goal": thing}), [0, 1], 2)
+
+
+def test_no_process_is_left_of_copies_that_cannot_be_made():
+    with pytest.raises(UserError, match="no licence") as caught:
+        ProcessCopies(env_spec(Unmade, {"home": os.getpid()}, max_episode_steps=7), [0, 1], 2)
+    assert caught.tb is not None  # it holds on to all that was made, as a notebook's last error does
+    assert not active_children()

@@ -6,9 +6,11 @@ import signal
 import pytest
 import torch
 
+from rlopt.envs.spec import env_spec
 from rlopt.logs.files import load_safely
 from rlopt.training import NotFiniteError, monitor, train_online
 
+from ..envs.line import Line
 from .shared import ConstantEvaluator, sac, settings, spy_on_updates
 
 
@@ -60,3 +62,24 @@ def test_a_second_interrupt_stops_at_once(counter_env, tmp_path):
     assert len(batches) == 13
     assert load_safely(checkpoint, what="Checkpoint")["frames"] == 20  # nothing half done was saved
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+class Ended(Line):
+    """A simulator that the user's signal ends, too, in its 15th step."""
+
+    count = 0
+
+    def step(self, action):
+        self.count += 1
+        if self.count == 15:
+            signal.raise_signal(signal.SIGINT)
+            raise ConnectionError("the simulator is gone")
+        return super().step(action)
+
+
+def test_an_environment_that_the_signal_ends_is_an_interrupt(tmp_path):
+    spec, checkpoint = env_spec(Ended, max_episode_steps=7), tmp_path / "checkpoint.pt"
+    agent = sac(observation_size=2, action_size=1)
+    with pytest.raises(KeyboardInterrupt):
+        train_online(agent, spec, settings(), evaluator=ConstantEvaluator(), checkpoint=checkpoint)
+    assert load_safely(checkpoint, what="Checkpoint")["frames"] > 0

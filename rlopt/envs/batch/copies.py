@@ -14,7 +14,7 @@ from gymnasium.wrappers import OrderEnforcing, TimeLimit
 from rlopt.envs.batch.pendulums import InvertedDoublePendulumTask, InvertedPendulumTask, PendulumTask, ReacherTask
 from rlopt.envs.batch.task import BatchedTask
 from rlopt.envs.batch.walkers import AntTask, HalfCheetahTask, HopperTask, HumanoidTask, SwimmerTask, Walker2dTask
-from rlopt.envs.checks import wrappers
+from rlopt.envs.checks import close_env, wrappers
 from rlopt.envs.copies import Copies, GymnasiumCopies, LocalCopies
 from rlopt.envs.spec import EnvSpec
 
@@ -94,7 +94,7 @@ def find_batch(spec: EnvSpec, copies: int, threads: int = 1) -> BatchedTask | No
     # a model that a batch cannot take, a MuJoCo without batches, an attribute of another version
     except Exception as error:
         logging.getLogger("rlopt").debug(f"{spec.env_id} is stepped one by one: {error!r}")
-    env.close()
+    close_env(env, spec.env_id)
     return None
 
 
