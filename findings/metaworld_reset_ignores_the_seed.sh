@@ -8,9 +8,9 @@
 #    What works: env.unwrapped.seed(seed) before each reset().
 # 2. The observation space says that the goal, the last three numbers, is 0 to 0: it was made before the task was set. No observation lies in it,
 #    and one that is clipped to it has lost its goal.
-# 3. A good guess: the actions of its scripted policies lie in the action space. They go up to eleven times as far (one to
-#    ninety-nine in a hundred of them, by the task). The environment clips them and says nothing, so the episode is that of the clipped actions; a recording of what the
-#    policy gave has targets that no policy with bounds can reach. What works: clip them before they are recorded.
+# 3. A good guess: the actions of its scripted policies lie in the action space. They go up to eleven times as far (one to ninety-nine
+#    in a hundred of them, by the task). The environment clips them and says nothing, so the episode is that of the clipped actions. But a
+#    recording of what the policy gave has targets that no policy with bounds can reach. What works: clip them before they are recorded.
 #
 # Run: bash findings/metaworld_reset_ignores_the_seed.sh    (needs the package index; two minutes, 1 GB in a temporary folder)
 # Output seen:
