@@ -105,7 +105,7 @@ class LocalCopies(Copies):
         numbers = np.asarray(numbers)
         self.length[numbers] = 0
         try:
-            self._reset(numbers, [int(seed) for seed in seeds])  # gymnasium takes no other
+            self._reset(numbers, seeds)
         except Exception as error:  # an environment can raise anything
             raise self._failure("reset()", error) from error
         finally:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pickle
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
+from itertools import repeat
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -32,7 +33,8 @@ _STOPS = [signal.SIGINT, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])
 class ProcessCopies(Copies):
     """N environments shared out among W processes, which step at the same time. Of `info` comes what tells of success.
 
-    The numbers are those of one process, bit for bit. What an environment raises there is raised here.
+    The numbers are those of one process, bit for bit; they lie in memory that all share, because to send arrays takes longer
+    than many a step. What an environment raises there is raised here.
 
     Args:
         spec: of the environment.
@@ -50,22 +52,30 @@ class ProcessCopies(Copies):
         """The number of each process's first environment."""
         self.owner = np.repeat(np.arange(len(shares)), [len(share) for share in shares])
         """The process of each environment."""
+        self.everyone = [np.arange(len(share)) for share in shares]
+        """The numbers of each process's environments there."""
+        # forked, a child would inherit the threads of torch and CUDA in whatever state they are
+        self.context = get_context("spawn")
+        columns = (self.observation, self.reward, self.terminated, self.truncated)
+        action = np.zeros((len(self), spec.action_size), np.float32)
+        self.memory = [(self.context.RawArray("b", c.nbytes), c.dtype, c.shape) for c in (*columns, action)]
+        self.observation, self.reward, self.terminated, self.truncated, self.action = map(_array, self.memory)
         self.processes: list[SpawnProcess] = []
         self.pipes: list[Connection] = []
         try:
-            self._start([[self.reset_seeds[number] for number in share] for share in shares])
+            self._start()
         except BaseException:
             self.close()
             raise
 
-    def _start(self, reset_seeds: Sequence[Sequence[int]]) -> None:
-        # forked, a child would inherit the threads of torch and CUDA in whatever state they are
-        context = get_context("spawn")
+    def _start(self) -> None:
         with _stops_blocked():
-            for first, seeds in zip(self.starts, reset_seeds, strict=True):
-                make = _packed(self.spec, seeds, first)
-                here, there = context.Pipe()
-                process = context.Process(target=_serve, args=(there, make), daemon=True)
+            for first, numbers in zip(self.starts, self.everyone, strict=True):
+                last = first + len(numbers)
+                make = _packed(self.spec, self.reset_seeds[first:last], first)
+                here, there = self.context.Pipe()
+                arguments = (there, make, self.memory, slice(first, last))
+                process = self.context.Process(target=_serve, args=arguments, daemon=True)
                 process.start()
                 there.close()
                 self.processes.append(process)
@@ -75,10 +85,11 @@ class ProcessCopies(Copies):
 
     def reset(self, numbers: Sequence[int] | np.ndarray, seeds: Sequence[int]) -> None:  # noqa: D102
         self.length[np.asarray(numbers)] = 0
-        self._ask(np.asarray(numbers), "reset", np.asarray(seeds))
+        self._ask(np.asarray(numbers), np.asarray(seeds))
 
     def step_some(self, numbers: Sequence[int] | np.ndarray, action: np.ndarray) -> None:  # noqa: D102
-        self._ask(np.asarray(numbers), "step_some", action)
+        self.action[numbers] = action
+        self._ask(np.asarray(numbers))
         self.length[np.asarray(numbers)] += 1
 
     def close(self) -> None:
@@ -93,17 +104,18 @@ class ProcessCopies(Copies):
             for process in self.processes:
                 process.kill()
 
-    def _ask(self, numbers: np.ndarray, what: str, argument: np.ndarray) -> None:
-        """Have the processes do something with n environments, `argument` `[n, ...]` for each, and take over the outcome."""
+    def _ask(self, numbers: np.ndarray, seeds: np.ndarray | None = None) -> None:
+        """Have the processes reset n environments with seeds `[n]`, or step them."""
         owner = self.owner[numbers]
-        shares = [(index, numbers[owner == index], argument[owner == index]) for index in np.unique(owner).tolist()]
-        for index, own, given in shares:
+        shares = [(index, owner == index) for index in np.unique(owner).tolist()]
+        for index, rows in shares:
+            own = numbers[rows] - self.starts[index]
+            which = None if len(own) == len(self.everyone[index]) else own.tolist()
             with self._connected(index):
-                self.pipes[index].send((what, own - self.starts[index], given))
-        for index, own, _ in shares:
-            *columns, successes = self._answer(index)
-            self.observation[own], self.reward[own], self.terminated[own], self.truncated[own] = columns
-            for number, info in zip(own.tolist(), successes, strict=True):
+                self.pipes[index].send((which, None if seeds is None else seeds[rows].tolist()))
+        for index, rows in shares:
+            successes: Iterable[Mapping[str, bool]] = self._answer(index) or repeat({})
+            for number, info in zip(numbers[rows].tolist(), successes, strict=False):
                 self.info[number] = info
 
     def _answer(self, index: int) -> Any:
@@ -146,8 +158,19 @@ def _not_sent(error: Exception) -> UserError:
     )
 
 
-def _serve(pipe: Connection, packed: bytes) -> None:
-    """Make copies and call their methods as asked, until the pipe is closed. Answers with columns, or with what is wrong."""
+def _array(memory: tuple[Any, np.dtype, tuple[int, ...]]) -> np.ndarray:
+    """The array of a `RawArray`, a type and a shape."""
+    raw, dtype, shape = memory
+    return np.frombuffer(raw, dtype).reshape(shape)
+
+
+def _serve(
+    pipe: Connection, packed: bytes, memory: Sequence[tuple[Any, np.dtype, tuple[int, ...]]], own: slice
+) -> None:
+    """Make copies, and reset or step them as asked, until the pipe is closed.
+
+    The outcome goes into the rows `own` of the arrays in `memory`; successes, or what is wrong, into the pipe.
+    """
     _let_stops_pass()
     # EOFError, OSError: the main process has closed the pipe, or is gone; what is wrong is told before anything is closed
     with suppress(EOFError, OSError), ExitStack() as stack, pipe:
@@ -157,12 +180,18 @@ def _serve(pipe: Connection, packed: bytes) -> None:
             except Exception as error:  # a module that is not found there, an object of the user's
                 raise _not_sent(error) from error
             copies = stack.enter_context(closing(make()))
+            *columns, action = (_array(part)[own] for part in memory)
+            copies.observation, copies.reward, copies.terminated, copies.truncated = columns
             pipe.send(None)
             while True:
-                what, numbers, argument = pipe.recv()
-                getattr(copies, what)(numbers, argument)
-                columns = (copies.observation, copies.reward, copies.terminated, copies.truncated)
-                pipe.send([*(column[numbers] for column in columns), [_success(copies.info[n]) for n in numbers]])
+                which, seeds = pipe.recv()
+                numbers = np.arange(len(copies)) if which is None else np.asarray(which)
+                if seeds is None:
+                    copies.step_some(numbers, action[numbers])
+                else:
+                    copies.reset(numbers, seeds)
+                successes = [_success(copies.info[number]) for number in numbers]
+                pipe.send(successes if any(successes) else None)
         except UserError as error:
             pipe.send(str(error))
 
