@@ -48,12 +48,10 @@ class ProcessCopies(Copies):
     def __init__(self, spec: EnvSpec, reset_seeds: Sequence[int], num_processes: int):
         super().__init__(spec, reset_seeds)
         shares = np.array_split(np.arange(len(self)), min(num_processes, len(self)))
-        self.starts = [int(share[0]) for share in shares]
-        """The number of each process's first environment."""
-        self.owner = np.repeat(np.arange(len(shares)), [len(share) for share in shares])
+        self.starts, self.sizes = [int(share[0]) for share in shares], [len(share) for share in shares]
+        """The number of each process's first environment, and how many it has."""
+        self.owner = np.repeat(np.arange(len(shares)), self.sizes)
         """The process of each environment."""
-        self.everyone = [np.arange(len(share)) for share in shares]
-        """The numbers of each process's environments there."""
         # forked, a child would inherit the threads of torch and CUDA in whatever state they are
         self.context = get_context("spawn")
         columns = (self.observation, self.reward, self.terminated, self.truncated)
@@ -70,8 +68,8 @@ class ProcessCopies(Copies):
 
     def _start(self) -> None:
         with _stops_blocked():
-            for first, numbers in zip(self.starts, self.everyone, strict=True):
-                last = first + len(numbers)
+            for first, size in zip(self.starts, self.sizes, strict=True):
+                last = first + size
                 make = _packed(self.spec, self.reset_seeds[first:last], first)
                 here, there = self.context.Pipe()
                 arguments = (there, make, self.memory, slice(first, last))
@@ -110,7 +108,7 @@ class ProcessCopies(Copies):
         shares = [(index, owner == index) for index in np.unique(owner).tolist()]
         for index, rows in shares:
             own = numbers[rows] - self.starts[index]
-            which = None if len(own) == len(self.everyone[index]) else own.tolist()
+            which = None if len(own) == self.sizes[index] else own.tolist()  # None: all of them
             with self._connected(index):
                 self.pipes[index].send((which, None if seeds is None else seeds[rows].tolist()))
         for index, rows in shares:
