@@ -36,8 +36,8 @@ STYLE: Any = {
     "axes.axisbelow": True,
     "legend.frameon": False,
 }
-# For names that are not in METHODS; of Okabe and Ito's palette, which colour-blind readers can tell apart.
-_SPARE_COLOURS = ("#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# For names that are not in METHODS; of Okabe and Ito's palette, which colour-blind readers can tell apart, and a light grey.
+_SPARE_COLOURS = ("#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 # Scores beyond these are cut off and written out, so that one bad method does not flatten the others.
 _LOWEST_SCORE, _HIGHEST_SCORE = -0.75, 2.0
 
@@ -57,10 +57,13 @@ class Curve:
 
 
 def appearance(names: Collection[str]) -> dict[str, tuple[str, str]]:
-    """Title and colour by name: methods in the order of METHODS, then other names as they are, in spare colours."""
+    """Title and colour by name: methods in the order of METHODS, then other names as they are, in colours that are left."""
     known = {name: (method.title, method.colour) for name, method in METHODS.items() if name in names}
     others = [name for name in names if name not in known]
-    return known | {name: (name, _SPARE_COLOURS[i % len(_SPARE_COLOURS)]) for i, name in enumerate(others)}
+    used = {colour for _, colour in known.values()}
+    every = dict.fromkeys((*_SPARE_COLOURS, *(method.colour for method in METHODS.values())))
+    spare = [colour for colour in every if colour not in used] or list(every)
+    return known | {name: (name, spare[i % len(spare)]) for i, name in enumerate(others)}
 
 
 @contextmanager
