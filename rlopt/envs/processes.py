@@ -24,6 +24,8 @@ from rlopt.envs.spec import EnvSpec
 from rlopt.envs.versions import one_line
 from rlopt.errors import UserError
 
+# forked, a child would inherit the threads of torch and CUDA in whatever state they are
+_CONTEXT = get_context("spawn")
 _PATIENCE = 10.0
 """Seconds that processes may take to end."""
 _STOPS = [signal.SIGINT, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
@@ -52,11 +54,9 @@ class ProcessCopies(Copies):
         """The number of each process's first environment, and how many it has."""
         self.owner = np.repeat(np.arange(len(shares)), self.sizes)
         """The process of each environment."""
-        # forked, a child would inherit the threads of torch and CUDA in whatever state they are
-        self.context = get_context("spawn")
         columns = (self.observation, self.reward, self.terminated, self.truncated)
         action = np.zeros((len(self), spec.action_size), np.float32)
-        self.memory = [(self.context.RawArray("b", c.nbytes), c.dtype, c.shape) for c in (*columns, action)]
+        self.memory = [(_CONTEXT.RawArray("b", c.nbytes), c.dtype, c.shape) for c in (*columns, action)]
         self.observation, self.reward, self.terminated, self.truncated, self.action = map(_array, self.memory)
         self.processes: list[SpawnProcess] = []
         self.pipes: list[Connection] = []
@@ -71,9 +71,9 @@ class ProcessCopies(Copies):
             for first, size in zip(self.starts, self.sizes, strict=True):
                 last = first + size
                 make = _packed(self.spec, self.reset_seeds[first:last], first)
-                here, there = self.context.Pipe()
+                here, there = _CONTEXT.Pipe()
                 arguments = (there, make, self.memory, slice(first, last))
-                process = self.context.Process(target=_serve, args=arguments, daemon=True)
+                process = _CONTEXT.Process(target=_serve, args=arguments, daemon=True)
                 process.start()
                 there.close()
                 self.processes.append(process)

@@ -11,7 +11,7 @@ import numpy as np
 
 from rlopt.envs.spec import EnvSpec, as_spec
 from rlopt.errors import UserError
-from rlopt.imitation.axes import FLAGS, count_steps, has_two, is_time_first
+from rlopt.imitation.axes import FLAGS, count_steps, has_two, is_time_first, step_flags
 from rlopt.imitation.checks import warn_of_resets
 from rlopt.imitation.demonstrations import Demonstrations
 from rlopt.imitation.episodes import NAMES, as_array, as_flags, find, from_episodes
@@ -212,7 +212,7 @@ def _padded(parts: dict[str, np.ndarray], most: int, lengths: np.ndarray | None)
 
 def _goes_on(parts: dict[str, np.ndarray], steps: tuple[int, int]) -> tuple[int, int] | None:
     """The first row and step of `[M, T, ...]` with an end after which unended steps follow. Zero rows are padding."""
-    flags = [parts[part].reshape(steps) for part in FLAGS if part in parts and parts[part].size == steps[0] * steps[1]]
+    flags = step_flags(parts, steps)
     if not flags:
         return None
     ended = np.any(flags, axis=0)

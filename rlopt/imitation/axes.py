@@ -16,6 +16,11 @@ def has_two(observations: np.ndarray, observation_size: int) -> bool:
     return observations.ndim > 2 and np.prod(observations.shape[1:]) != observation_size
 
 
+def step_flags(parts: Mapping[str, np.ndarray], steps: tuple[int, int]) -> list[np.ndarray]:
+    """Those of the flags that are given for each step, bools of the shape `steps`."""
+    return [parts[part].reshape(steps) for part in FLAGS if part in parts and parts[part].size == steps[0] * steps[1]]
+
+
 def count_steps(parts: Mapping[str, np.ndarray], time_first: bool = False) -> tuple[int, int]:
     """The two leading axes of steps; observations may have one step more, and alone they have: `[M, T + 1, ...]`.
 
@@ -77,7 +82,7 @@ def is_time_first(
         across = np.isclose(following[:, :-1], observations[:, 1:]).all(-1).mean()
         if down != across:
             return bool(down > across)
-    flags = [parts[part].reshape(steps) for part in FLAGS if part in parts and parts[part].size == steps[0] * steps[1]]
+    flags = step_flags(parts, steps)
     whole = [count in (time_limit, time_limit + 1) for count in steps]
     padded = len(parts) == 1 and not observations[:, -1].any(-1).all()
     if padded or whole == [False, True] or (flags and np.any(flags, axis=0).any(1).mean() > 0.5):

@@ -282,14 +282,14 @@ def test_dones_before_the_last_step_of_padded_episodes_are_refused():
 @pytest.mark.parametrize("told", ["next observations", "said"])
 def test_rows_of_environments_hold_several_episodes(told):
     rows = {part: value.swapaxes(0, 1) for part, value in recording().items()}
-    if told == "said":
-        with pytest.raises(UserError, match="Row 0 goes on after step 19, which ends an episode"):
-            load_demonstrations(without(rows, "next_observations"), env=LINE)
-        rows = without(rows, "next_observations") | {"time_first": False}
-        data = load_demonstrations(rows, env=LINE)
-        assert data.episode_lengths.tolist() == [length - 1 for length in LENGTHS] * 3
-    else:
+    if told == "next observations":
         check_streams(load_demonstrations(rows, env=LINE))
+        return
+    rows = without(rows, "next_observations")
+    with pytest.raises(UserError, match="Row 0 goes on after step 19, which ends an episode"):
+        load_demonstrations(rows, env=LINE)
+    data = load_demonstrations(rows | {"time_first": False}, env=LINE)
+    assert data.episode_lengths.tolist() == [length - 1 for length in LENGTHS] * 3
 
 
 def test_as_many_environments_as_steps_are_asked_for():

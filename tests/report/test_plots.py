@@ -9,7 +9,7 @@ from matplotlib.colors import to_hex
 
 from rlopt.agents.methods import METHODS
 from rlopt.errors import UserError
-from rlopt.report.plots import Curve, appearance, comparison_figure, drawing, learning_curves_figure
+from rlopt.report.plots import Curve, comparison_figure, drawing, learning_curves_figure
 from rlopt.report.statistics import iqm, stratified_bootstrap_ci
 from rlopt.report.study_plots import ablation_figure, study_figure
 
@@ -298,12 +298,3 @@ def test_curves_without_a_level(known, tmp_path):
     low, high = figure.axes[0].get_ylim()
     assert low < min(values)
     assert high > max(values)
-
-
-@pytest.mark.parametrize(
-    "names", [["SAC", "IPMD", "GAIL", "SQIL", "BC"], ["gail", "sqil", "mine", "theirs"], [*METHODS, "mine", "theirs"]]
-)
-def test_no_two_of_a_picture_have_one_colour(names):
-    looks = appearance(names)
-    assert set(looks) == set(names)
-    assert len({colour for _, colour in looks.values()}) == len(names)

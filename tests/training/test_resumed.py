@@ -244,7 +244,7 @@ def test_what_cannot_be_resumed(counter_env, tmp_path):
         train_online(ipmd, counter_env, settings(frames=90), resume=checkpoint)
 
 
-def test_a_failing_environment_in_a_process_of_its_own(tmp_path):
+def test_a_failing_environment_in_a_process_of_its_own(tmp_path, capfd):
     spec, checkpoint = env_spec(Spoilt, max_episode_steps=7), tmp_path / "checkpoint.pt"
     with pytest.raises(UserError, match=r"reset\(\) of environment number [02] fails .*: the simulator is gone"):
         train_online(
@@ -253,4 +253,5 @@ def test_a_failing_environment_in_a_process_of_its_own(tmp_path):
             evaluator=ConstantEvaluator(),
             checkpoint=checkpoint,
         )
+    assert "Traceback" not in capfd.readouterr().err
     assert load_safely(checkpoint, what="Checkpoint")["frames"] == 50
