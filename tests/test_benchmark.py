@@ -31,12 +31,17 @@ def benchmark(*arguments):
     return subprocess.run(command, capture_output=True, text=True)
 
 
-def test_a_quick_run_of_one_contestant_prints_and_writes_what_it_measured(tmp_path, broken_python):
-    arguments = ("--quick", "--contestants", "rlopt,sbx", "--envs", "Pendulum-v1", "--sizes", "small", "--num-seeds", 2)
-    done = benchmark(
-        *arguments, "--tables", "training,floor,collection", "--peer-python", broken_python, "--out", tmp_path
-    )
-    assert done.returncode == 0, done.stderr
+def test_a_quick_run_of_one_contestant_prints_and_writes_what_it_measured(
+    monkeypatch, capsys, peers, tmp_path, broken_python
+):
+    import benchmark_throughput
+
+    arguments = ["--quick", "--contestants", "rlopt,sbx", "--envs", "Pendulum-v1", "--sizes", "small"]
+    arguments += ["--num-seeds", "2", "--tables", "training,collection"]
+    arguments += ["--peer-python", str(broken_python), "--out", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["benchmark_throughput.py", *arguments])
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)  # else this process would start anew on so many cores
+    benchmark_throughput.main()
     results = json.loads((tmp_path / "throughput.json").read_text())
     assert (tmp_path / "throughput.png").read_bytes().startswith(PNG)
     own, *_, missing = results["training"]
@@ -44,16 +49,11 @@ def test_a_quick_run_of_one_contestant_prints_and_writes_what_it_measured(tmp_pa
     assert len(own["frames_per_second"]) == 2  # rounds
     assert min(own["frames_per_second"]) > 0
     assert missing["missing"] == "ModuleNotFoundError: no such library"
-    assert [row["num_seeds"] for row in results["floor"]] == [1, 5]
-    assert results["floor"][0]["gflop"] == pytest.approx(0.577, abs=5e-4)
-    assert {row["copies"] for row in results["collection"]} == {
-        0,
-        1,
-        5,
-    }  # on one thread and, where there are more, on all
+    assert {row["copies"] for row in results["collection"]} == {0, 1, 5}  # one thread and, where there are more, all
     assert min(rate for row in results["collection"] for rate in row["frames_per_second"]) > 0
-    assert "missing: ModuleNotFoundError: no such library" in done.stdout
-    assert done.stdout.count(results["machine"]) == 3  # at the head of every table
+    shown = capsys.readouterr().out
+    assert "missing: ModuleNotFoundError: no such library" in shown
+    assert shown.count(results["machine"]) == 2  # at the head of every table
 
 
 def test_builds_are_timed_in_turn_from_an_empty_cache(tmp_path, peers):

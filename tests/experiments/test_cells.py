@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from rlopt.config import BCConfig, IPMDConfig, LoopConfig, RunOptions, TrainingConfig
+from rlopt.envs import env_spec
 from rlopt.errors import UserError
 from rlopt.experiments import cells, comparison, learners, studies
 from rlopt.experiments.cells import listed, resources_of, run_alone
@@ -25,7 +26,8 @@ def planned(save_dir="out", **how):
     given = {"expert_frames": 400, "ipmd_frames": 400, "bc_epochs": 2, "num_seeds": 2, "demos": 2, "resume": True}
     settings = {"agent_settings": SMALL, "training_settings": TINY["training_settings"]}
     options = RunOptions(log_dir=f"{save_dir}/logs", **QUIET)
-    return comparison.plan_comparison(**{**given, **settings, "save_dir": save_dir, "options": options, **how})
+    spec = env_spec("Pendulum-v1", max_episode_steps=20)  # evaluations take their time
+    return comparison.plan_comparison(spec, **{**given, **settings, "save_dir": save_dir, "options": options, **how})
 
 
 def scores(results):

@@ -12,12 +12,14 @@ from rlopt.imitation.recording import record_demonstrations
 from rlopt.training.evaluation import random_policy
 
 ENV = "Pendulum-v1"
+SPEC = env_spec(ENV, max_episode_steps=20)
+"""Evaluations take their time."""
 LEARNERS = ("ipmd", "bc", "gail", "iqlearn", "sqil")
 
 
 @pytest.fixture
 def how(tmp_path):
-    data = record_demonstrations(random_policy(1), env_spec(ENV), episodes=2, expert_return=-200.0)
+    data = record_demonstrations(random_policy(1), SPEC, episodes=2, expert_return=-200.0)
     return {
         **{"expert_data": save_demonstrations(data, tmp_path / "data"), "save_dir": tmp_path / "out"},
         **{"methods": ("sac", *LEARNERS), "ipmd_frames": 240, "bc_epochs": 2, "num_seeds": 2, "demos": 2},
@@ -40,12 +42,12 @@ def test_all_methods_in_one_table_and_one_picture(how, tmp_path, monkeypatch):
 
     monkeypatch.setattr(learners, "train_method", stopped)
     with pytest.raises(KeyboardInterrupt):
-        comparison.compare_methods(ENV, **how)
+        comparison.compare_methods(SPEC, **how)
     trained = []
     monkeypatch.setattr(
         learners, "train_method", lambda name, *args, **rest: trained.append(name) or train(name, *args, **rest)
     )
-    results = comparison.compare_methods(ENV, resume=True, **how)
+    results = comparison.compare_methods(SPEC, resume=True, **how)
     assert trained == ["iqlearn", "sqil"]
     assert list(results["methods"]) == list(curves) == list(LEARNERS)  # there is no SAC: the demonstrations are given
     for name, method in results["methods"].items():

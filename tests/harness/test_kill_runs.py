@@ -10,7 +10,7 @@ from .kill_runs import __file__ as harness
 
 @pytest.mark.parametrize(
     ("kills", "frames", "kinds"),
-    [(1, 600, ["ipmd"]), pytest.param(4, 2000, ["sac", "ipmd", "bc", "comparison"], marks=pytest.mark.slow)],
+    [(1, 400, ["ipmd"]), pytest.param(4, 2000, ["sac", "ipmd", "bc", "comparison"], marks=pytest.mark.slow)],
 )
 def test_runs_that_are_killed_end_as_undisturbed_ones(kills, frames, kinds):
     words = ["--kills", kills, "--frames", frames, "--trials", 1, "--kinds", *kinds]

@@ -98,7 +98,7 @@ def quick(counter_env):
     own = {
         COLLECT: f"{QUICK} --frames 320 --episodes 2 --checkpoint-points 2",
         IPMD: f"{QUICK} --frames 320 --checkpoint-points 2",
-        BC: "--num-seeds 2 --epochs 3 --hidden-size 8 --batch-size 8",
+        BC: "--num-seeds 2 --epochs 3 --hidden-size 8 --batch-size 8 --min-steps-per-epoch 5",
         COMPARE: f"{QUICK} --expert-frames 320 --ipmd-frames 320 --bc-epochs 1 --demos 2",
     }
 

@@ -36,8 +36,8 @@ def test_every_script_is_a_command():
 def test_help_and_version_load_nothing_heavy(tmp_path):
     for flag in ("--help", "--version"):
         action = f"sys.argv = ['rlopt', {flag!r}]; import rlopt.commands; rlopt.commands.main()"
-        code, loaded, shown, _ = probe(action, tmp_path)
-        assert (code, loaded) == (0, [])
+        seen, shown, _ = probe(tmp_path, action)
+        assert seen == [[0, []]]
         if flag == "--version":
             assert shown.strip() == f"rlopt {rlopt.__version__}"
         else:

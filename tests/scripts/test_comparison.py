@@ -31,7 +31,17 @@ from .shared import (
 from .shared_errors import demonstrations
 from .shared_results import check_results
 
-COMPARISON = [*SMALL, "--expert-frames", str(FRAMES), "--ipmd-frames", str(FRAMES), "--bc-epochs", "2"]
+COMPARISON = [
+    *SMALL,
+    "--max-episode-steps",
+    "50",
+    "--expert-frames",
+    str(FRAMES),
+    "--ipmd-frames",
+    str(FRAMES),
+    "--bc-epochs",
+    "2",
+]
 
 
 def png_size(path):

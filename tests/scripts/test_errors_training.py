@@ -33,7 +33,11 @@ def short(counter_env):
 
     def build(script, *flags):
         first = ["counter/expert_buffer.pt"] if script in (IPMD_SCRIPT, BC_SCRIPT) else []
-        own = "--num-seeds 2 --epochs 3" if script == BC_SCRIPT else f"{SHORT} {frames[script]}"
+        own = (
+            "--num-seeds 2 --epochs 3 --hidden-size 8 --batch-size 8"
+            if script == BC_SCRIPT
+            else f"{SHORT} {frames[script]}"
+        )
         bc = ["--bc-epochs", 1] if script == COMPARE else []
         return [script, *first, "--env", counter_env, "--device", "cpu", *own.split(), *bc, *flags]
 

@@ -76,6 +76,7 @@ def test_what_cannot_be_read_is_one_sentence(recording, call, workplace):
 def test_studies_take_a_recording_and_its_environment(recording, call, workplace):
     name = recording()
     tiny = [*("--num-seeds", 1, "--warmup-frames", 100, "--frames", 400, "--hidden-size", 8, "--batch-size", 8)]
+    tiny += ["--eval-points", 1, "--eval-episodes", 1]
     for script, flags in (
         ("study_ablations.py", ["--names", "default"]),
         ("study_demonstrations.py", ["--counts", 1, 2, "--bc-epochs", 1]),

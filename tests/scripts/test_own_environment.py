@@ -38,6 +38,7 @@ gym.register("own/Push-v0", entry_point=Push)
 ENV = ["--env", "own_module:own/Push-v0", "--env-kwargs", "goal=0.5", "name=red", "--max-episode-steps", "40"]
 NAME = "own/Push-v0_goal=0.5_name=red"
 QUIET = ["--device", "cpu", "--no-wandb", "--no-progress"]
+FEW = ["--eval-points", 1, "--eval-episodes", 2]
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def own(workplace, monkeypatch):
 
 @pytest.mark.pictures
 def test_all_steps_take_it(own, call):
-    budget = [*SMALL, "--frames", 640, *QUIET]
+    budget = [*SMALL, "--frames", 640, *FEW, *QUIET]
     code, _, err = call(COLLECT, *ENV, *budget, "--episodes", 3)
     assert code == 0, err
     demonstrations = own / "expert_data" / NAME / "expert_buffer.pt"
@@ -73,7 +74,7 @@ def test_all_steps_take_it(own, call):
 
     code, _, err = call(
         COMPARE,
-        *(*ENV, *SMALL, *QUIET, "--expert-frames", 640, "--ipmd-frames", 640, "--bc-epochs", 1, "--demos", 2),
+        *(*ENV, *SMALL, *FEW, *QUIET, "--expert-frames", 640, "--ipmd-frames", 640, "--bc-epochs", 1, "--demos", 2),
     )
     assert code == 0, err
     assert (own / "comparison_results" / NAME / "comparison.png").exists()

@@ -45,7 +45,9 @@ def test_success_is_logged_evaluated_and_in_the_results(workplace, call, caplog)
     assert caplog.messages.count(CAP) == 2
     assert "Learned reward against true reward on fresh policy data: Pearson not defined." in err.splitlines()
 
-    code, _, err = call(BC, demonstrations, "--epochs", 4, "--eval-points", 2, "--num-seeds", 2, *QUIET)
+    code, _, err = call(
+        BC, demonstrations, "--epochs", 4, "--eval-points", 2, "--num-seeds", 2, "--hidden-size", 8, *QUIET
+    )
     assert code == 0, err
     assert ", success rate " in only(line for line in err.splitlines() if line.startswith("BC: return"))
     assert caplog.messages.count(CAP) == 2  # it does not train in the environment

@@ -87,11 +87,14 @@ class Run:
         return {"agent": agent.state_dict(), "best": best.state_dict(), "history": learned, "saved": saved}
 
 
-@pytest.mark.parametrize("kind", ["sac", "ipmd"])
 @pytest.mark.parametrize(
-    ("changes", "stops"),
-    [({}, (1, 2, 4, 7, 11)), ({"buffer_size": 40}, (7, 11)), ({"limit": 5}, (2, 7))],
-    ids=["whole buffer", "ring", "every episode ends with a batch"],
+    ("kind", "changes", "stops"),
+    [
+        pytest.param("ipmd", {}, (1, 2, 4, 7, 11), id="whole buffer"),
+        pytest.param("ipmd", {"buffer_size": 40}, (7, 11), id="ring"),
+        pytest.param("ipmd", {"limit": 5}, (2, 7), id="every episode ends with a batch"),
+        pytest.param("sac", {}, (2, 7), id="no demonstrations"),
+    ],
 )
 def test_a_stopped_run_ends_as_if_it_had_not_been(tmp_path, monkeypatch, assert_same_state, kind, changes, stops):
     """Wherever it was stopped: in the warm-up, between two updates that are due, in an evaluation, at the end."""
@@ -124,14 +127,14 @@ def test_a_killed_run_ends_as_if_it_had_not_been(tmp_path, monkeypatch, assert_s
     assert not (tmp_path / "killed" / "replay" / "000000000065.pt").exists()
 
 
-@pytest.mark.parametrize("before", [0, 2])
-def test_processes_that_step_change_nothing(tmp_path, monkeypatch, assert_same_state, before):
-    """From the beginning, or from where the run goes on."""
+@pytest.mark.parametrize(("before", "after"), [(0, 2), (2, 0)])
+def test_processes_that_step_change_nothing(tmp_path, monkeypatch, assert_same_state, before, after):
+    """From the beginning, or from where the run goes on: either way the checkpoint has all of their state."""
     undisturbed = Run(tmp_path / "whole").start()
     run = Run(tmp_path / "stopped", env_workers=before)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         run.start(patch, stop_at=5)
-    run = Run(tmp_path / "stopped", env_workers=2)
+    run = Run(tmp_path / "stopped", env_workers=after)
     assert_same_state(run.start(resume=True), undisturbed)
 
 

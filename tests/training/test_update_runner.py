@@ -72,7 +72,7 @@ def warnings(caplog):
 )
 def test_an_update_is_one_piece_of_code_to_the_compiler(kind, monkeypatch, caplog):
     # every break in it would cost a tenth of a small update; this backend needs no C++ compiler
-    backend = CompileCounterWithBackend("aot_eager")
+    backend = CompileCounterWithBackend("eager")
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))
     monkeypatch.setattr("rlopt.training.update_runner._CPU_OPTIONS", None)
     plain, compiled = make_agent(kind), make_agent(kind)
