@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import pickle
 import signal
+import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
+from copy import copy
+from dataclasses import replace
 from functools import partial
 from itertools import repeat
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Any
 
+import cloudpickle
+import gymnasium as gym
 import numpy as np
-from gymnasium.vector.utils import CloudpickleWrapper
+from gymnasium.envs.registration import load_env_creator
+from gymnasium.error import UnregisteredEnv
 
 from rlopt.envs.batch.copies import make_copies
 from rlopt.envs.copies import SUCCESS, Copies
@@ -67,12 +73,12 @@ class ProcessCopies(Copies):
             raise
 
     def _start(self) -> None:
-        with _stops_blocked():
-            for first, size in zip(self.starts, self.sizes, strict=True):
-                last = first + size
-                make = _packed(self.spec, self.reset_seeds[first:last], first)
+        shares = [slice(first, first + size) for first, size in zip(self.starts, self.sizes, strict=True)]
+        packed = [_packed(self.spec, self.reset_seeds[share], share.start) for share in shares]
+        with _stops_blocked(), _script_hidden():
+            for make, share in zip(packed, shares, strict=True):
                 here, there = _CONTEXT.Pipe()
-                arguments = (there, make, self.memory, slice(first, last))
+                arguments = (there, make, self.memory, share)
                 process = _CONTEXT.Process(target=_serve, args=arguments, daemon=True)
                 process.start()
                 there.close()
@@ -145,9 +151,40 @@ def copies_of(spec: EnvSpec, reset_seeds: Sequence[int], *, threads: int = 1, pr
 def _packed(spec: EnvSpec, reset_seeds: Sequence[int], first: int) -> bytes:
     """What makes a process's copies. Raises UserError if it cannot be sent there."""
     try:
-        return pickle.dumps(CloudpickleWrapper(partial(make_copies, spec, reset_seeds, first)))
+        spec = replace(spec, source=_loaded(spec.source))
+        return cloudpickle.dumps(partial(_make, _registered(), spec, reset_seeds, first))
     except Exception as error:  # an object of the user's can raise anything
         raise _not_sent(error) from error
+
+
+def _registered() -> dict[str, bytes]:
+    """gymnasium's registry, as far as it can be sent: an environment may make others by their ids."""
+    packed = {}
+    for name, known in gym.registry.items():
+        with suppress(Exception):  # likewise; who needs this one is told that it is not there
+            packed[name] = cloudpickle.dumps(_loaded(known))
+    return packed
+
+
+def _loaded(source: Any) -> Any:
+    """gymnasium's spec with a class or function of the user's script itself in place of its name; any other as it is."""
+    entry_point = getattr(source, "entry_point", None)
+    if isinstance(entry_point, str) and entry_point.startswith("__main__:"):
+        source = copy(source)
+        source.entry_point = load_env_creator(entry_point)
+    return source
+
+
+def _make(registered: Mapping[str, bytes], spec: EnvSpec, reset_seeds: Sequence[int], first: int) -> Copies:
+    """As `make_copies`, in a process that has not run the user's script, nor registered what that registers."""
+    try:
+        return make_copies(spec, reset_seeds, first)
+    except UserError as error:
+        if not isinstance(error.__cause__, UnregisteredEnv):
+            raise
+    for name in registered.keys() - gym.registry.keys():
+        gym.registry[name] = pickle.loads(registered[name])
+    return make_copies(spec, reset_seeds, first)
 
 
 def _not_sent(error: Exception) -> UserError:
@@ -226,3 +263,17 @@ def _stops_blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+
+
+@contextmanager
+def _script_hidden() -> Iterator[None]:
+    """Processes that start meanwhile do not run the user's script again: what an environment needs of it is sent.
+
+    So it needs no `if __name__ == "__main__":`, and what else it imports is not loaded there.
+    """
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script

@@ -8,7 +8,9 @@ import threading
 import time
 from dataclasses import replace
 from multiprocessing import active_children, parent_process
+from types import ModuleType
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
@@ -128,6 +130,20 @@ def test_a_program_that_an_environment_starts_can_be_interrupted():
     play(copies, 1)
     assert [process.exitcode for process in stepping] == [0, 0]
     assert time.monotonic() - started < processes._PATIENCE
+
+
+@pytest.mark.parametrize("source", ["rlopt-test/InScript-v0", "wrapped"])
+def test_the_users_script_does_not_run_again_in_a_process(source, tmp_path, monkeypatch):
+    script = ModuleType("__main__")
+    script.__file__ = str(tmp_path / "script.py")
+    (tmp_path / "script.py").write_text("raise SystemExit('begins to train')")  # there is no `if __name__ == ...`
+    monkeypatch.setitem(sys.modules, "__main__", script)
+    exec("from tests.envs.line import Line, gym\nclass Own(Line): pass", script.__dict__)
+    exec("def wrapped(): return gym.Wrapper(gym.make('rlopt-test/InScript-v0'))", script.__dict__)
+    known = gym.envs.registration.EnvSpec("rlopt-test/InScript-v0", "__main__:Own", max_episode_steps=7)
+    monkeypatch.setitem(gym.registry, known.id, known)
+    copies = ProcessCopies(env_spec(getattr(script, source, source)), [0], 1)
+    assert len(play(copies, 2)) == 2
 
 
 class Unclosed(Line):
