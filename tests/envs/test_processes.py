@@ -1,5 +1,6 @@
 """Copies of an environment in processes: the numbers of one process, and one sentence for what goes wrong there."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -64,6 +65,7 @@ class Strange(Line):
             os._exit(3)
         observation, reward, *rest = super().step(action)
         observation[0] = float("torch" in sys.modules)
+        logging.getLogger("simulator").warning("%d contacts, of %d", 9, 8)
         return observation, np.nan if action[0] > 0.25 else reward, *rest[:2], {"success": self.v > 0, "model": self}
 
 
@@ -78,14 +80,16 @@ class Strange(Line):
         (1, r"A process that steps environments has ended \(exit code 3\); if it gave a reason, that stands above"),
     ],
 )
-def test_what_goes_wrong_there_is_a_sentence_here(action, message):
+def test_what_goes_wrong_there_is_a_sentence_here(action, message, caplog):
     copies = in_processes(Strange)
     copies.begin(np.arange(5))
     for process in copies.processes:
         os.kill(process.pid, signal.SIGINT)  # Ctrl-C: the main process decides what ends
     actions = np.zeros((5, 1), np.float32)
+    caplog.clear()
     copies.step(actions)
     assert copies.info == [{"success": False}] * 5
+    assert caplog.record_tuples == [("simulator", logging.WARNING, "9 contacts, of 8")] * 5
     assert not copies.observation[:, 0].any()  # a process takes 60 MB and a second, not torch's 400 and seven
     actions[3] = action
     with pytest.raises(UserError, match=message):
