@@ -21,10 +21,10 @@ from rlopt.imitation.checks import ROUNDING, check_no_actions, storable, unread_
 from rlopt.imitation.demonstrations import Demonstrations
 
 NAMES = {
-    "observations": ("observations", "observation", "obs", "states"),
+    "observations": ("observations", "observation", "obs", "states", "obs_B_T_Do"),
     "next_observations": ("next_observations", "next_observation", "next_obs", "next_states"),
-    "actions": ("actions", "action", "acts", "acs"),
-    "rewards": ("rewards", "reward", "rews"),
+    "actions": ("actions", "action", "acts", "acs", "a_B_T_Da"),
+    "rewards": ("rewards", "reward", "rews", "r_B_T"),
     "terminations": ("terminations", "termination", "terminated", "terminals"),
     "truncations": ("truncations", "truncation", "truncated", "timeouts"),
     "dones": ("dones", "done", "terminal"),
