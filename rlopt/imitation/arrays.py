@@ -12,9 +12,9 @@ import numpy as np
 from rlopt.envs.spec import EnvSpec, as_spec
 from rlopt.errors import UserError
 from rlopt.imitation.axes import FLAGS, count_steps, has_two, is_time_first, step_flags
-from rlopt.imitation.checks import warn_of_resets
 from rlopt.imitation.demonstrations import Demonstrations
 from rlopt.imitation.episodes import NAMES, as_array, as_flags, find, from_episodes
+from rlopt.imitation.resets import leave_out_resets
 
 LENGTHS = ("episode_lengths", "lengths", "len_B")
 """The names under which the lengths of episodes are read."""
@@ -103,7 +103,8 @@ def split_episodes(arrays: Mapping[str, Any], spec: EnvSpec) -> list[dict[str, A
             raise UserError(
                 "'mask' goes with arrays [episodes, steps, ...]: leave out the steps where it is False, and it."
             )
-        return _one_after_the_other(parts, lengths)
+        episodes = _one_after_the_other(parts, lengths)
+        return leave_out_resets([episodes]) if lengths is None else episodes
     said = _single(arrays, "time_first")
     steps = count_steps(parts, bool(said))
     if mask is not None:
@@ -134,11 +135,7 @@ def split_episodes(arrays: Mapping[str, Any], spec: EnvSpec) -> list[dict[str, A
     if lengths is not None or not (time_first or goes_on):
         return _padded(parts, steps[1], lengths)
     streams = [{part: value[i] for part, value in parts.items()} for i in range(steps[0])]
-    episodes = [_one_after_the_other(stream, None) for stream in streams]
-    if "rewards" in parts:  # a stream's first episode begins with no reset
-        later = [episode for stream in episodes for episode in stream[1:]]
-        warn_of_resets([episode["rewards"].reshape(-1) for episode in (episodes[0][0], *later)])
-    return [episode for stream in episodes for episode in stream]
+    return leave_out_resets([_one_after_the_other(stream, None) for stream in streams])
 
 
 def _are_episodes(observations: Any) -> bool:
