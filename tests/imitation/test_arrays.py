@@ -35,3 +35,10 @@ def test_lists_of_episodes():
     assert data.expert_return == 13
     with pytest.raises(UserError, match=r"Lists of episodes must be equally long, found .*'actions': 1"):
         load_demonstrations(lists | {"actions": lists["actions"][:1]}, env=LINE)
+
+
+def test_an_episode_that_the_recording_cuts_off_is_no_part_of_the_return():
+    ends = np.arange(25) == 19
+    arrays = {"observations": np.concatenate([episode(20, 0)[:-1], episode(5, 9)[:-1]]), "actions": np.zeros((25, 1))}
+    arrays |= {"rewards": np.ones(25), "terminations": ends & False, "truncations": ends}
+    assert load_demonstrations(arrays, env=LINE).expert_return == 20
