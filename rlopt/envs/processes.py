@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import pickle
+import logging
 import signal
+import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
-from functools import partial
 from itertools import repeat
+from logging.handlers import QueueHandler
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
-from types import FrameType
+from threading import Lock
+from types import FrameType, ModuleType
 from typing import Any
 
 import numpy as np
-from gymnasium.vector.utils import CloudpickleWrapper
 
 from rlopt.envs.batch.copies import make_copies
 from rlopt.envs.copies import SUCCESS, Copies
+from rlopt.envs.sending import pack, unpack
 from rlopt.envs.spec import EnvSpec
-from rlopt.envs.versions import one_line
-from rlopt.errors import UserError
+from rlopt.errors import UserError, say
 
 # forked, a child would inherit the threads of torch and CUDA in whatever state they are
 _CONTEXT = get_context("spawn")
@@ -67,12 +68,12 @@ class ProcessCopies(Copies):
             raise
 
     def _start(self) -> None:
-        with _stops_blocked():
-            for first, size in zip(self.starts, self.sizes, strict=True):
-                last = first + size
-                make = _packed(self.spec, self.reset_seeds[first:last], first)
+        shares = [slice(first, first + size) for first, size in zip(self.starts, self.sizes, strict=True)]
+        packed = [pack(self.spec, self.reset_seeds[share], share.start) for share in shares]
+        with _stops_blocked(), _script_hidden():
+            for make, share in zip(packed, shares, strict=True):
                 here, there = _CONTEXT.Pipe()
-                arguments = (there, make, self.memory, slice(first, last))
+                arguments = (there, make, self.memory, share)
                 process = _CONTEXT.Process(target=_serve, args=arguments, daemon=True)
                 process.start()
                 there.close()
@@ -118,7 +119,9 @@ class ProcessCopies(Copies):
 
     def _answer(self, index: int) -> Any:
         with self._connected(index):
-            answer = self.pipes[index].recv()
+            while isinstance(answer := self.pipes[index].recv(), logging.LogRecord):
+                if (logger := logging.getLogger(answer.name)).isEnabledFor(answer.levelno):
+                    logger.handle(answer)
         if isinstance(answer, str):
             raise UserError(answer)
         return answer
@@ -142,20 +145,6 @@ def copies_of(spec: EnvSpec, reset_seeds: Sequence[int], *, threads: int = 1, pr
     return make_copies(spec, reset_seeds, threads=threads)
 
 
-def _packed(spec: EnvSpec, reset_seeds: Sequence[int], first: int) -> bytes:
-    """What makes a process's copies. Raises UserError if it cannot be sent there."""
-    try:
-        return pickle.dumps(CloudpickleWrapper(partial(make_copies, spec, reset_seeds, first)))
-    except Exception as error:  # an object of the user's can raise anything
-        raise _not_sent(error) from error
-
-
-def _not_sent(error: Exception) -> UserError:
-    return UserError(
-        f"The environment cannot be sent to another process: {one_line(error)}. Without --env-workers, none is needed."
-    )
-
-
 def _array(memory: tuple[Any, np.dtype, tuple[int, ...]]) -> np.ndarray:
     """The array of a `RawArray`, a type and a shape."""
     raw, dtype, shape = memory
@@ -167,20 +156,19 @@ def _serve(
 ) -> None:
     """Make copies, and reset or step them as asked, until the pipe is closed.
 
-    The outcome goes into the rows `own` of the arrays in `memory`; successes, or what is wrong, into the pipe.
+    The outcome goes into the rows `own` of the arrays in `memory`; successes, or what is wrong, into the pipe, and before
+    them what is logged meanwhile.
     """
     _let_stops_pass()
+    main = _Main(pipe)
+    logging.getLogger().addHandler(main)
     # EOFError, OSError: the main process has closed the pipe, or is gone; what is wrong is told before anything is closed
     with suppress(EOFError, OSError), ExitStack() as stack, pipe:
         try:
-            try:
-                make = pickle.loads(packed)
-            except Exception as error:  # a module that is not found there, an object of the user's
-                raise _not_sent(error) from error
-            copies = stack.enter_context(closing(make()))
+            copies = stack.enter_context(closing(unpack(packed)()))
             *columns, action = (_array(part)[own] for part in memory)
             copies.observation, copies.reward, copies.terminated, copies.truncated = columns
-            pipe.send(None)
+            main.tell(None)
             while True:
                 which, seeds = pipe.recv()
                 numbers = np.arange(len(copies)) if which is None else np.asarray(which)
@@ -189,9 +177,29 @@ def _serve(
                 else:
                     copies.reset(numbers, seeds)
                 successes = [_success(copies.info[number]) for number in numbers]
-                pipe.send(successes if any(successes) else None)
+                main.tell(successes if any(successes) else None)
         except UserError as error:
-            pipe.send(str(error))
+            main.tell(str(error))
+
+
+class _Main(QueueHandler):
+    """The main process, seen from one that steps: is sent answers and what is logged, one after the other."""
+
+    def __init__(self, pipe: Any):
+        super().__init__(pipe)
+        self.pipe, self.sending = pipe, Lock()
+
+    def tell(self, answer: Any) -> None:
+        """Send an answer, or a record."""
+        with self.sending:  # the watchdog's thread logs, too
+            self.pipe.send(answer)
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        """Send a record; once the main process has closed the pipe, show it here."""
+        try:
+            self.tell(record)
+        except OSError:
+            say(f"warning: {record.getMessage()}")
 
 
 def _success(info: Mapping[str, Any]) -> dict[str, bool]:
@@ -226,3 +234,17 @@ def _stops_blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+
+
+@contextmanager
+def _script_hidden() -> Iterator[None]:
+    """Processes that start meanwhile do not run the user's script again: what an environment needs of it is sent.
+
+    So it needs no `if __name__ == "__main__":`, and what else it imports is not loaded there.
+    """
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script

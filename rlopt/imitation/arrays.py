@@ -12,9 +12,12 @@ import numpy as np
 from rlopt.envs.spec import EnvSpec, as_spec
 from rlopt.errors import UserError
 from rlopt.imitation.axes import FLAGS, count_steps, has_two, is_time_first, step_flags
-from rlopt.imitation.checks import warn_of_resets
 from rlopt.imitation.demonstrations import Demonstrations
 from rlopt.imitation.episodes import NAMES, as_array, as_flags, find, from_episodes
+from rlopt.imitation.resets import leave_out_resets
+
+LENGTHS = ("episode_lengths", "lengths", "len_B")
+"""The names under which the lengths of episodes are read."""
 
 
 def recognizes(source: Any) -> bool:
@@ -72,10 +75,11 @@ def load_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 def split_episodes(arrays: Mapping[str, Any], spec: EnvSpec) -> list[dict[str, Any]]:
     """Episodes of arrays `[N, ...]` (observations: also `[N + M, ...]`, each with its last one), `[M, T, ...]`, `[T, E, ...]`.
 
-    Where they end is said by `episode_lengths` `[M]`, by flags of each step, or by observations that are one more than
-    actions: one episode. Of `[M, T, ...]`, steps beyond `episode_lengths`, or where `mask` `[M, T]` is False, are padding.
-    `[T, E, ...]` are the steps of E environments at once, told by `axes.is_time_first` or by `time_first` in the arrays.
-    Of `[E, T, ...]`, next observations or `time_first` (False) tell that a row holds several episodes.
+    Lists of M arrays of unequal lengths are episodes already. Where they end is said by `episode_lengths` `[M]`, by flags of
+    each step, or by observations that are one more than actions: one episode. Of `[M, T, ...]`, steps beyond
+    `episode_lengths`, or where `mask` `[M, T]` is False, are padding. `[T, E, ...]` are the steps of E environments at once,
+    told by `axes.is_time_first` or by `time_first` in the arrays. Of `[E, T, ...]`, next observations or `time_first` (False)
+    tell that a row holds several episodes.
 
     Raises:
         UserError: nothing says where episodes end, or what does disagrees with the arrays.
@@ -85,19 +89,22 @@ def split_episodes(arrays: Mapping[str, Any], spec: EnvSpec) -> list[dict[str, A
         raise UserError(f"'observations' are needed; there are {', '.join(map(str, arrays)) or 'none'}.")
     if isinstance(parts["observations"], Mapping):
         raise UserError("Observations are a dict: give a list of episodes, each with a dict of arrays [T + 1, ...].")
+    if _are_episodes(parts["observations"]):
+        return _of_lists(parts)
     flags = (*FLAGS, "episode_starts")
     parts = {
         part: np.atleast_1d((as_flags if part in flags else as_array)(value, f"'{part}'"))
         for part, value in parts.items()
     }
-    lengths = _lengths(arrays.get("episode_lengths"))
+    lengths = _lengths(next((arrays[name] for name in LENGTHS if name in arrays), None))
     mask = None if arrays.get("mask") is None else as_flags(arrays["mask"], "'mask'")
     if not has_two(parts["observations"], spec.observation_size):
         if mask is not None and not mask.all():
             raise UserError(
                 "'mask' goes with arrays [episodes, steps, ...]: leave out the steps where it is False, and it."
             )
-        return _one_after_the_other(parts, lengths)
+        episodes = _one_after_the_other(parts, lengths)
+        return leave_out_resets([episodes]) if lengths is None else episodes
     said = _single(arrays, "time_first")
     steps = count_steps(parts, bool(said))
     if mask is not None:
@@ -128,11 +135,22 @@ def split_episodes(arrays: Mapping[str, Any], spec: EnvSpec) -> list[dict[str, A
     if lengths is not None or not (time_first or goes_on):
         return _padded(parts, steps[1], lengths)
     streams = [{part: value[i] for part, value in parts.items()} for i in range(steps[0])]
-    episodes = [_one_after_the_other(stream, None) for stream in streams]
-    if "rewards" in parts:  # a stream's first episode begins with no reset
-        later = [episode for stream in episodes for episode in stream[1:]]
-        warn_of_resets([episode["rewards"].reshape(-1) for episode in (episodes[0][0], *later)])
-    return [episode for stream in episodes for episode in stream]
+    return leave_out_resets([_one_after_the_other(stream, None) for stream in streams])
+
+
+def _are_episodes(observations: Any) -> bool:
+    """Whether they are lists of matrices of unequal lengths, which are no array."""
+    if not isinstance(observations, list | tuple) or not all(np.iterable(episode) for episode in observations):
+        return False
+    return len({len(episode) for episode in observations if len(episode) and np.iterable(episode[0])}) > 1
+
+
+def _of_lists(parts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Episodes of lists `[M]` of arrays `[T, ...]`. Raises UserError if the lists are not equally long."""
+    counts = {part: len(value) for part, value in parts.items()}
+    if len(set(counts.values())) > 1:
+        raise UserError(f"Lists of episodes must be equally long, found {counts}.")
+    return [{part: value[i] for part, value in parts.items()} for i in range(counts["observations"])]
 
 
 def _lengths(given: Any) -> np.ndarray | None:

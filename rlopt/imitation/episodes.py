@@ -21,10 +21,10 @@ from rlopt.imitation.checks import ROUNDING, check_no_actions, storable, unread_
 from rlopt.imitation.demonstrations import Demonstrations
 
 NAMES = {
-    "observations": ("observations", "observation", "obs", "states"),
+    "observations": ("observations", "observation", "obs", "states", "obs_B_T_Do"),
     "next_observations": ("next_observations", "next_observation", "next_obs", "next_states"),
-    "actions": ("actions", "action", "acts", "acs"),
-    "rewards": ("rewards", "reward", "rews"),
+    "actions": ("actions", "action", "acts", "acs", "a_B_T_Da"),
+    "rewards": ("rewards", "reward", "rews", "r_B_T"),
     "terminations": ("terminations", "termination", "terminated", "terminals"),
     "truncations": ("truncations", "truncation", "truncated", "timeouts"),
     "dones": ("dones", "done", "terminal"),
@@ -50,6 +50,8 @@ class _Steps:
     """The last step went, because the observation after it was not recorded."""
     total: float | None
     """The return, with the reward of a dropped step."""
+    whole: bool
+    """It ended, and the recording did not just stop."""
 
 
 def from_episodes(
@@ -73,7 +75,7 @@ def from_episodes(
             truncated if it has as many steps as the time limit, else for terminated.
         env: where they were recorded.
         actions_scaled: the actions are in [-1, 1] instead, which stands for the environment's bounds.
-        expert_return: mean return of the expert; None: that of the episodes, if all have rewards.
+        expert_return: mean return of the expert; None: that of the episodes that ended, if all have rewards.
         random_return: mean return of uniformly random actions, if known.
 
     Raises:
@@ -103,7 +105,7 @@ def from_episodes(
     unacted = sum(not steps.action.shape[1] for steps in read)
     if unacted not in (0, len(read)):
         raise UserError(f"{unacted} of {len(read)} episodes have no actions: give all of them, or none.")
-    totals = [steps.total for steps in read]
+    totals = [steps.total for steps in read if steps.whole] or [steps.total for steps in read]
     if expert_return is None and None not in totals:
         expert_return = float(np.mean(totals))  # type: ignore[arg-type]
     lengths = torch.tensor([len(steps.action) for steps in read])
@@ -202,6 +204,7 @@ def _read(number: int, episode: Mapping[str, Any], spec: EnvSpec) -> _Steps | No
     unseen = parts["actions"] is None and following is None  # the last state is that before the last step, or after it
     limit = spec.max_episode_steps - 1 if unseen else spec.max_episode_steps
     terminated, truncated, inferred = _end(parts, steps, limit, where)
+    whole = terminated or truncated or steps >= limit
     total = None if reward is None else float(reward.sum(dtype=np.float64))
     dropped = False
     if len(observation) == steps + 1:
@@ -212,7 +215,7 @@ def _read(number: int, episode: Mapping[str, Any], spec: EnvSpec) -> _Steps | No
         observation, following, action = observation[:-1], observation[1:], action[:-1]
         reward = None if reward is None else reward[:-1]
         terminated, truncated, inferred, dropped = False, False, False, True
-    return _Steps(observation, action, following, reward, terminated, truncated, inferred, dropped, total)
+    return _Steps(observation, action, following, reward, terminated, truncated, inferred, dropped, total, whole)
 
 
 def _end(parts: Mapping[str, Any], steps: int, time_limit: int, where: str) -> tuple[bool, bool, bool]:

@@ -3,6 +3,7 @@
 All seeds share one row per evaluation (columns such as `return_seed42`); LOGGING_STRUCTURE.md lists files and columns.
 """
 
+import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -71,6 +72,8 @@ class RunLog:
             self.sinks.append(TensorBoardSink(self.directory, content, resuming, self.warning))
         if wandb is not None:
             self.sinks.append(WandbSink(wandb, self.directory, content, resuming, self.info, self.warning))
+        # no handler: with one, warnings would reach no console where Python's logging was not set up
+        logging.getLogger("rlopt").addFilter(self._write_down)
 
     def __enter__(self) -> Self:
         return self
@@ -134,6 +137,7 @@ class RunLog:
             return
         with ExitStack() as parts:  # all are closed, even if one of them raises
             parts.callback(close_appended, self._file)
+            parts.callback(logging.getLogger("rlopt").removeFilter, self._write_down)
             for sink in self.sinks:
                 parts.callback(sink.close, failed)
             self._display.close()
@@ -145,6 +149,13 @@ class RunLog:
             check_in_place(self._file)
             for name in ("config.json", "metrics.csv"):
                 (self.directory / name).stat()
+
+    def _write_down(self, record: logging.LogRecord) -> bool:
+        """What rlopt says by `errors.warn` goes to `rlopt.log`, too."""
+        if record.levelno >= logging.WARNING:
+            with suppress(UserError):  # of a full disk: the next line of the run says so
+                self._log_line(record.levelname, record.getMessage())
+        return True
 
     def _progress_line(self, text: str) -> None:
         self._log_line("INFO", text)

@@ -1,5 +1,6 @@
 """Copies of an environment in processes: the numbers of one process, and one sentence for what goes wrong there."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -8,7 +9,9 @@ import threading
 import time
 from dataclasses import replace
 from multiprocessing import active_children, parent_process
+from types import ModuleType
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
@@ -62,6 +65,7 @@ class Strange(Line):
             os._exit(3)
         observation, reward, *rest = super().step(action)
         observation[0] = float("torch" in sys.modules)
+        logging.getLogger("simulator").warning("%d contacts, of %d", 9, 8)
         return observation, np.nan if action[0] > 0.25 else reward, *rest[:2], {"success": self.v > 0, "model": self}
 
 
@@ -76,14 +80,16 @@ class Strange(Line):
         (1, r"A process that steps environments has ended \(exit code 3\); if it gave a reason, that stands above"),
     ],
 )
-def test_what_goes_wrong_there_is_a_sentence_here(action, message):
+def test_what_goes_wrong_there_is_a_sentence_here(action, message, caplog):
     copies = in_processes(Strange)
     copies.begin(np.arange(5))
     for process in copies.processes:
         os.kill(process.pid, signal.SIGINT)  # Ctrl-C: the main process decides what ends
     actions = np.zeros((5, 1), np.float32)
+    caplog.clear()
     copies.step(actions)
     assert copies.info == [{"success": False}] * 5
+    assert caplog.record_tuples == [("simulator", logging.WARNING, "9 contacts, of 8")] * 5
     assert not copies.observation[:, 0].any()  # a process takes 60 MB and a second, not torch's 400 and seven
     actions[3] = action
     with pytest.raises(UserError, match=message):
@@ -128,6 +134,20 @@ def test_a_program_that_an_environment_starts_can_be_interrupted():
     play(copies, 1)
     assert [process.exitcode for process in stepping] == [0, 0]
     assert time.monotonic() - started < processes._PATIENCE
+
+
+@pytest.mark.parametrize("source", ["rlopt-test/InScript-v0", "wrapped"])
+def test_the_users_script_does_not_run_again_in_a_process(source, tmp_path, monkeypatch):
+    script = ModuleType("__main__")
+    script.__file__ = str(tmp_path / "script.py")
+    (tmp_path / "script.py").write_text("raise SystemExit('begins to train')")  # there is no `if __name__ == ...`
+    monkeypatch.setitem(sys.modules, "__main__", script)
+    exec("from tests.envs.line import Line, gym\nclass Own(Line): pass", script.__dict__)
+    exec("def wrapped(): return gym.Wrapper(gym.make('rlopt-test/InScript-v0'))", script.__dict__)
+    known = gym.envs.registration.EnvSpec("rlopt-test/InScript-v0", "__main__:Own", max_episode_steps=7)
+    monkeypatch.setitem(gym.registry, known.id, known)
+    copies = ProcessCopies(env_spec(getattr(script, source, source)), [0], 1)
+    assert len(play(copies, 2)) == 2
 
 
 class Unclosed(Line):

@@ -6,7 +6,6 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from rlopt.errors import UserError
 from rlopt.imitation import load_demonstrations
 from rlopt.imitation.checks import begin_with_resets
 
@@ -30,19 +29,33 @@ def recording():
     return dict(zip(names, map(np.array, zip(*rows, strict=True)), strict=True))
 
 
-def test_recorded_resets_of_a_vector_environment_are_noticed(recording, caplog):
+def test_recorded_resets_of_a_vector_environment_are_left_out(recording, caplog):
     caplog.set_level(logging.WARNING, "rlopt")
-    with pytest.raises(UserError, match="vector environment rather the next step, in which it resets"):
-        load_demonstrations(recording, env="Pendulum-v1")
-    alone = {name: value for name, value in recording.items() if name != "next_observations"}
-    load_demonstrations(alone, env="Pendulum-v1")
-    assert RESET in caplog.text
-    caplog.clear()
-
     keep = np.append(True, ~recording["truncations"][:-1])
-    data = load_demonstrations({name: value[keep] for name, value in recording.items()}, env="Pendulum-v1")
-    assert data.episode_lengths.tolist() == [200, 200, 200]
-    assert RESET not in caplog.text
+    right = load_demonstrations({name: value[keep] for name, value in recording.items()}, env="Pendulum-v1")
+    assert right.episode_lengths.tolist() == [200, 200, 200]
+    assert not caplog.messages
+    assert load_demonstrations(recording, env="Pendulum-v1").digest == right.digest
+    assert caplog.messages[0].startswith("2 steps are left out, in which a gymnasium vector environment resets")
+
+    alone = {name: value for name, value in recording.items() if name != "next_observations"}
+    alone["observations"] = np.append(alone["observations"], recording["next_observations"][-1:], axis=0)
+    data = load_demonstrations(alone, env="Pendulum-v1")
+    np.testing.assert_array_equal(data.next_observation[:400], right.next_observation[:400])
+
+
+def test_what_looks_like_a_reset_and_is_none_is_kept(caplog):
+    """Episodes whose first observation is new, and whose first reward is 0."""
+    ends = np.arange(60) % 20 == 19
+    arrays = {"observations": np.arange(60.0)[:, None].repeat(2, 1) + 100 * (np.arange(60) // 20)[:, None]}
+    arrays |= {
+        "actions": np.zeros((60, 1)),
+        "rewards": (np.arange(60) % 20 > 0) + (np.arange(60) == 0.0),
+        "dones": ends,
+    }
+    data = load_demonstrations(arrays, env="tests.envs.line:rlopt-test/Line-v0")
+    assert data.observation[:, 0].tolist() == [*range(19), *range(120, 139), *range(240, 259)]
+    assert sum(RESET in message for message in caplog.messages) == 1
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from rlopt import commands
-from rlopt.errors import UserError
+from rlopt.errors import UserError, warn
 
 from .shared import open_log, read_rows
 
@@ -20,6 +20,13 @@ def test_log_lines_are_stamped_and_on_the_console(tmp_path, capsys):
     assert re.fullmatch(rf"{stamp} INFO    collecting \[bold\] 50 episodes", lines[0])
     assert re.fullmatch(rf"{stamp} WARNING no CUDA device: using the CPU", lines[1])
     assert capsys.readouterr().err == "collecting [bold] 50 episodes\nwarning: no CUDA device: using the CPU\n"
+
+
+def test_warnings_of_the_library_are_in_the_log_of_a_run_while_it_lasts(tmp_path):
+    with open_log(tmp_path):
+        warn("an environment does not come back")
+    warn("of another run")
+    assert (tmp_path / "rlopt.log").read_text().endswith(" WARNING an environment does not come back\n")
 
 
 @pytest.mark.parametrize(

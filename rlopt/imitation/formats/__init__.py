@@ -3,6 +3,7 @@
 from rlopt.imitation.formats import (
     d3rlpy,
     d4rl,
+    hdf5,
     imitation,
     lerobot,
     minari,
@@ -18,6 +19,7 @@ FORMATS = {
     "D4RL": d4rl,
     "d3rlpy": d3rlpy,
     "tianshou": tianshou,
+    "HDF5 arrays": hdf5,
     "imitation": imitation,
     "TorchRL": torchrl,
     "stable-baselines3": stable_baselines3,

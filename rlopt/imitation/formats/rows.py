@@ -57,6 +57,12 @@ def split_rows(
     return episodes
 
 
+def lost_its_start(episodes: list[Episode], time_limit: int) -> None:
+    """The row before the first one may be overwritten: its episode counts as cut, unless it has all steps of the time limit."""
+    for first in episodes[:1]:
+        first["cut"] |= len(first["actions"]) < time_limit
+
+
 def mean_return(episodes: list[Episode]) -> float | None:
     """Of those that were not cut; None where there are none, or no rewards."""
     returns = [

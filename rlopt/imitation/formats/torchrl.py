@@ -19,7 +19,7 @@ from rlopt.errors import UserError
 from rlopt.imitation.demonstrations import Demonstrations
 from rlopt.imitation.episodes import from_episodes
 from rlopt.imitation.formats.common import as_path, needed_env
-from rlopt.imitation.formats.rows import at_time_limit, mean_return, split_rows
+from rlopt.imitation.formats.rows import at_time_limit, lost_its_start, mean_return, split_rows
 
 KEYS: dict[str, tuple] = {
     "observation": ("observation",),
@@ -82,7 +82,7 @@ def read(source: Any, env: Any = None) -> Demonstrations:
         rows["observation"], rows["action"], rows["next_observation"], terminated, truncated, rows.get("reward")
     )
     if oldest:
-        episodes[0]["cut"] = True  # the place before it was overwritten
+        lost_its_start(episodes, spec.max_episode_steps)
     return from_episodes(episodes, spec, expert_return=mean_return(episodes))
 
 

@@ -187,6 +187,22 @@ def test_images_are_left_out_and_named(robomimic, caplog):
     assert "the observations camera are left out" in caplog.text
 
 
+def test_expert_file_of_gail(tmp_path, caplog):
+    """Padded with zeros; the observation after the last step is not there."""
+    lengths, steps = np.array([3, 5], np.int32), np.arange(5)
+    filled = steps < lengths[:, None]
+    position, action = np.array([[100], [200]]) + steps, np.array([1.0, 2, 3, 4, 0])
+    last = np.stack([position, np.broadcast_to(np.append(0, action[:-1]), (2, 5))], axis=-1)
+    with h5py.File(tmp_path / "Steps.h5", "w") as file:
+        file["obs_B_T_Do"] = last * filled[..., None]
+        file["a_B_T_Da"] = action[:, None] * filled[..., None]
+        file["r_B_T"], file["len_B"] = action * filled, lengths
+    data = read("HDF5 arrays", tmp_path / "Steps.h5")
+    assert_steps(data, [100, 200], [2, 4])
+    assert data.expert_return == 8  # 1 + 2 + 3 and 1 + 2 + 3 + 4 + 0
+    assert caplog.messages == ["2 of 2 episodes lost their last step: the observation after it was not recorded."]
+
+
 def test_another_librarys_file_is_named(tmp_path):
     """As d3rlpy and tianshou write them: no word of a damaged expert_buffer.pt."""
     with h5py.File(tmp_path / "replay.h5", "w") as file:
@@ -231,7 +247,7 @@ def test_tianshou(caplog):
 def test_tianshou_that_has_overwritten():
     data = read("tianshou", FIXTURES / "tianshou_full.h5")
     assert_steps(data, [200, 300, 400, 1200, 1300, 1400], [5, 3, 2, 5, 3, 2])
-    assert data.expert_return == 6  # of what was certainly whole
+    assert data.expert_return == 8  # the first ones have all steps of the time limit
 
 
 @pytest.mark.parametrize("names", [("obs_next",), ("obs_next", "obs")])
