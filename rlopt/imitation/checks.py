@@ -101,7 +101,7 @@ def check_boundaries(
     refuse(
         exactly & last & moved,
         "the next observation is the first one of the next episode: give the true last observation, or leave the step out "
-        "(of a gymnasium vector environment rather the next step, in which it resets).",
+        "(of gymnasium's vector environments and its Autoreset rather the next step, in which they reset).",
     )
 
 

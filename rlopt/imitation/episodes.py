@@ -73,6 +73,7 @@ def from_episodes(
             `rewards` `[T]`, if recorded.
             `terminated`, `truncated`: how it ended, a bool each or flags `[T]`. An episode that does not say is taken for
             truncated if it has as many steps as the time limit, else for terminated.
+            `cut`: True if the recording stopped in the middle of it; it is then no part of the expert's return.
         env: where they were recorded.
         actions_scaled: the actions are in [-1, 1] instead, which stands for the environment's bounds.
         expert_return: mean return of the expert; None: that of the episodes that ended, if all have rewards.
@@ -204,7 +205,7 @@ def _read(number: int, episode: Mapping[str, Any], spec: EnvSpec) -> _Steps | No
     unseen = parts["actions"] is None and following is None  # the last state is that before the last step, or after it
     limit = spec.max_episode_steps - 1 if unseen else spec.max_episode_steps
     terminated, truncated, inferred = _end(parts, steps, limit, where)
-    whole = terminated or truncated or steps >= limit
+    whole = not episode.get("cut") and (terminated or truncated or steps >= limit)
     total = None if reward is None else float(reward.sum(dtype=np.float64))
     dropped = False
     if len(observation) == steps + 1:

@@ -13,7 +13,6 @@ import numpy as np
 from rlopt.imitation.demonstrations import Demonstrations
 from rlopt.imitation.episodes import from_episodes
 from rlopt.imitation.formats.common import Episode, hdf5_keys, library, needed_env
-from rlopt.imitation.formats.rows import mean_return
 
 PARTS = ("observations", "actions", "rewards", "terminated")
 
@@ -34,4 +33,4 @@ def read(source: Any, env: Any = None) -> Demonstrations:
     last = episodes[-1]
     for episode in episodes:  # a buffer is dumped with the episode that is still being recorded
         episode["cut"] = episode is last and not last["terminated"] and len(last["actions"]) < spec.max_episode_steps
-    return from_episodes(episodes, spec, expert_return=mean_return(episodes))
+    return from_episodes(episodes, spec)

@@ -15,7 +15,7 @@ import numpy as np
 from rlopt.imitation.demonstrations import Demonstrations
 from rlopt.imitation.episodes import from_episodes
 from rlopt.imitation.formats.common import hdf5_keys, library, needed_env
-from rlopt.imitation.formats.rows import at_time_limit, mean_return, split_rows, without_padding
+from rlopt.imitation.formats.rows import at_time_limit, split_rows, without_padding
 
 
 def recognizes(source: Any) -> bool:
@@ -42,4 +42,4 @@ def read(source: Any, env: Any = None) -> Demonstrations:
         truncated,
         arrays.get("rewards"),
     )
-    return from_episodes(episodes, spec, expert_return=mean_return(episodes))
+    return from_episodes(episodes, spec)

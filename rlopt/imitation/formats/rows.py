@@ -63,14 +63,6 @@ def lost_its_start(episodes: list[Episode], time_limit: int) -> None:
         first["cut"] |= len(first["actions"]) < time_limit
 
 
-def mean_return(episodes: list[Episode]) -> float | None:
-    """Of those that were not cut; None where there are none, or no rewards."""
-    returns = [
-        float(item["rewards"].sum(dtype=np.float64)) for item in episodes if "rewards" in item and not item["cut"]
-    ]
-    return float(np.mean(returns)) if returns else None
-
-
 def at_time_limit(ended: np.ndarray, time_limit: int) -> np.ndarray:
     """`[N]`, the rows at which so many steps have passed since the last end (or since the last such row)."""
     reached, steps = np.zeros(len(ended), bool), 0

@@ -20,7 +20,7 @@ from rlopt.imitation.arrays import load_npz
 from rlopt.imitation.demonstrations import Demonstrations
 from rlopt.imitation.episodes import from_episodes
 from rlopt.imitation.formats.common import Episode, as_path, needed_env
-from rlopt.imitation.formats.rows import at_time_limit, lost_its_start, mean_return, split_rows, without_padding
+from rlopt.imitation.formats.rows import at_time_limit, lost_its_start, split_rows, without_padding
 
 ROWS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 
@@ -64,4 +64,4 @@ def read(source: Any, env: Any = None) -> Demonstrations:
         if full:
             lost_its_start(own, spec.max_episode_steps)
         episodes += own
-    return from_episodes(episodes, spec, actions_scaled=True, expert_return=mean_return(episodes))
+    return from_episodes(episodes, spec, actions_scaled=True)

@@ -17,7 +17,7 @@ from rlopt.errors import UserError, warn
 from rlopt.imitation.demonstrations import Demonstrations
 from rlopt.imitation.episodes import from_episodes
 from rlopt.imitation.formats.common import dict_names, hdf5_keys, join, library, needed_env
-from rlopt.imitation.formats.rows import lost_its_start, mean_return, split_rows
+from rlopt.imitation.formats.rows import lost_its_start, split_rows
 
 
 def recognizes(source: Any) -> bool:
@@ -57,7 +57,7 @@ def read(source: Any, env: Any = None) -> Demonstrations:
         if size == room:
             lost_its_start(found, spec.max_episode_steps)
         episodes += found
-    return from_episodes(episodes, spec, actions_scaled=True, expert_return=mean_return(episodes))
+    return from_episodes(episodes, spec, actions_scaled=True)
 
 
 def _observations(stored: Any, names: list[str] | None) -> np.ndarray:

@@ -19,7 +19,7 @@ from rlopt.errors import UserError
 from rlopt.imitation.demonstrations import Demonstrations
 from rlopt.imitation.episodes import from_episodes
 from rlopt.imitation.formats.common import as_path, needed_env
-from rlopt.imitation.formats.rows import at_time_limit, lost_its_start, mean_return, split_rows
+from rlopt.imitation.formats.rows import at_time_limit, lost_its_start, split_rows
 
 KEYS: dict[str, tuple] = {
     "observation": ("observation",),
@@ -83,7 +83,7 @@ def read(source: Any, env: Any = None) -> Demonstrations:
     )
     if oldest:
         lost_its_start(episodes, spec.max_episode_steps)
-    return from_episodes(episodes, spec, expert_return=mean_return(episodes))
+    return from_episodes(episodes, spec)
 
 
 def _oldest(buffer: Any) -> int:
