@@ -91,7 +91,7 @@ class UpdateRunner:
         self.compiled, self.cuda_graph = compiled, cuda_graph and agent.device.type == "cuda"
         self.searching = self.compiled or self.cuda_graph
         if self.compiled and agent.device.type == "cpu":
-            Thread(target=_find_vector_instructions, daemon=True).start()
+            _prepare_compiler()
 
     def __call__(self, packed: Tensor, experts: Tensor | None = None) -> Metrics:
         """Update with each of `packed` `[U, S, B, D]` and of `experts`; a graph's report is overwritten by the next call."""
@@ -201,13 +201,22 @@ class CapturedLoop:
         return self.metrics
 
 
-def _find_vector_instructions() -> None:
-    """What torch's compiler would do after its first third, by compiling small programs: six seconds on a new machine.
+def _prepare_compiler() -> None:
+    """Begin what torch's compiler would do only before it compiles an update's code: ten seconds on a new machine.
 
+    Small programs tell it the vector instructions, and the header of all kernels is compiled, here with an empty kernel.
     Where this fails it does so again there, and is told of.
     """
-    with suppress(Exception):
-        valid_vec_isa_list()
+    # not in the thread, beside which this one imports the rest of the compiler
+    from torch._inductor.codecache import CppPythonBindingsCodeCache
+
+    def prepare() -> None:
+        with suppress(Exception):
+            valid_vec_isa_list()
+            empty = '#include <torch/csrc/inductor/cpp_prefix.h>\nextern "C" void kernel(float* unused) {}'
+            CppPythonBindingsCodeCache.load_pybinding(["float*"], empty)
+
+    Thread(target=prepare, daemon=True).start()
 
 
 def _first_batches(packed: Tensor, experts: Tensor | None, count: int) -> tuple[Tensor, Tensor | None]:

@@ -31,17 +31,8 @@ from .shared import (
 from .shared_errors import demonstrations
 from .shared_results import check_results
 
-COMPARISON = [
-    *SMALL,
-    "--max-episode-steps",
-    "50",
-    "--expert-frames",
-    str(FRAMES),
-    "--ipmd-frames",
-    str(FRAMES),
-    "--bc-epochs",
-    "2",
-]
+PENDULUM = ["--env", "Pendulum-v1", "--max-episode-steps", "50"]
+COMPARISON = [*SMALL, *PENDULUM, "--expert-frames", str(FRAMES), "--ipmd-frames", str(FRAMES), "--bc-epochs", "2"]
 
 
 def png_size(path):
@@ -99,7 +90,7 @@ def test_04_writes_a_page_of_its_results(comparison):
     folder, _ = comparison
     page = read_page((folder / "comparison_results" / "Pendulum-v1" / "report.html").read_text(encoding="utf-8"))
     assert dict(page.rows["Demonstrations"])["SHA-256"] == load_demonstrations(folder / EXPERT).digest
-    assert f"scripts/04_compare_methods.py --expert-frames {FRAMES}" in page.texts["Command"][0]
+    assert f"scripts/04_compare_methods.py {' '.join(PENDULUM)} --expert-frames {FRAMES}" in page.texts["Command"][0]
     assert ["epochs", "-", "-", "2 (100)"] in page.rows["Settings that differ from the defaults"]
 
 
