@@ -216,7 +216,7 @@ def _prepare_compiler() -> None:
             empty = '#include <torch/csrc/inductor/cpp_prefix.h>\nextern "C" void kernel(float* unused) {}'
             CppPythonBindingsCodeCache.load_pybinding(["float*"], empty)
 
-    Thread(target=prepare, daemon=True).start()
+    Thread(target=prepare, name="compiler", daemon=True).start()
 
 
 def _first_batches(packed: Tensor, experts: Tensor | None, count: int) -> tuple[Tensor, Tensor | None]:

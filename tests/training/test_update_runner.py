@@ -3,6 +3,7 @@
 import math
 import re
 import shutil
+import threading
 from copy import deepcopy
 from functools import partial
 from warnings import warn
@@ -11,6 +12,7 @@ import pytest
 import torch
 from torch._dynamo.exc import TorchDynamoException
 from torch._dynamo.testing import CompileCounterWithBackend
+from torch._inductor.codecache import CppPythonBindingsCodeCache
 
 from rlopt.training.update_runner import _CUDA_OPTIONS, UpdateRunner, disagreement, update_all
 from rlopt.transition import Transition
@@ -103,6 +105,20 @@ def test_compiled_and_plain_training_agree(kind, caplog):
         optimizer.scale_learning_rate(0.0)
     run(packed(4), sample_experts(compiled, 4))
     assert all(torch.equal(value, compiled.actor.state_dict()[name]) for name, value in at_rest.items())
+
+
+@pytest.mark.skipif(shutil.which("c++") is None, reason="needs a C++ compiler")
+def test_the_compiler_is_prepared_before_there_is_anything_to_update(monkeypatch):
+    """Whatever fails there is silent: this PyTorch has what is called, and it works."""
+    made, load = [], CppPythonBindingsCodeCache.load_pybinding
+    monkeypatch.setattr(CppPythonBindingsCodeCache, "load_pybinding", lambda *given: made.append(load(*given)))
+    UpdateRunner(make_agent("sac"), compiled=True)
+    for thread in threading.enumerate():
+        if thread.name == "compiler":
+            thread.join()
+    assert made
+    for kernel in made:
+        kernel(torch.zeros(1))
 
 
 @pytest.mark.parametrize("kind", ["sac", "ipmd", "frozen"])
