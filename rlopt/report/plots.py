@@ -8,6 +8,7 @@ is returned alone, for a notebook to show. Shape letters: `S` seeds, `P` points 
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -151,10 +152,9 @@ def learning_curves_figure(
                 if level is not None:
                     reference_line(panel, level, text if last else "", style)
             panel.tick_params(labelleft=label == labels[0])
-            lines, titles = panel.get_legend_handles_labels()
-            if len(lines) > 1:
-                # Above the panel, where no curve can run through it.
-                panel.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(lines), borderaxespad=0.3)
+            titles = panel.get_legend_handles_labels()[1]
+            if len(titles) > 1:
+                _legend_above(panel, len(titles))
             else:
                 panel.set_title(titles[0])
         panels[0].set_ylabel("Return")
@@ -167,6 +167,15 @@ def learning_curves_figure(
             panel.xaxis.set_major_formatter(EngFormatter(sep=""))
         figure.suptitle(f"{env_id}: {_spread(curves.values())}", fontsize=13)
     return figure
+
+
+def _legend_above(panel: Axes, entries: int) -> None:
+    """A legend above a panel, where no curve can run through it, in as many rows as it needs to be no wider."""
+    for rows in range(1, entries + 1):
+        columns = math.ceil(entries / rows)
+        legend = panel.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, borderaxespad=0.3)
+        if legend.get_window_extent().width <= panel.get_window_extent().width:
+            return
 
 
 def reference_line(axes: Axes, level: float, text: str, style: str) -> None:
