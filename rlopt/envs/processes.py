@@ -69,7 +69,7 @@ class ProcessCopies(Copies):
 
     def _start(self) -> None:
         shares = [slice(first, first + size) for first, size in zip(self.starts, self.sizes, strict=True)]
-        packed = [pack(self.spec, self.reset_seeds[share], share.start) for share in shares]
+        packed = pack(self.spec, [(self.reset_seeds[share], share.start) for share in shares])
         with _stops_blocked(), _script_hidden():
             for make, share in zip(packed, shares, strict=True):
                 here, there = _CONTEXT.Pipe()

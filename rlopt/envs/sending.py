@@ -22,11 +22,11 @@ from rlopt.envs.versions import one_line
 from rlopt.errors import UserError
 
 
-def pack(spec: EnvSpec, reset_seeds: Sequence[int], first: int) -> bytes:
-    """What makes a process's copies. Raises UserError if it cannot be sent there."""
+def pack(spec: EnvSpec, shares: Sequence[tuple[Sequence[int], int]]) -> list[bytes]:
+    """What makes each process's copies, from their seeds and the first one's number. Raises UserError if it cannot be sent."""
     try:
-        spec = replace(spec, source=_loaded(spec.source))
-        return cloudpickle.dumps(partial(_make, _registered(), spec, reset_seeds, first))
+        make = partial(_make, _registered(), replace(spec, source=_loaded(spec.source)))
+        return [cloudpickle.dumps(partial(make, *share)) for share in shares]
     except Exception as error:  # an object of the user's can raise anything
         raise _not_sent(error) from error
 
