@@ -3,24 +3,25 @@
 A process of its own takes the names away, after other packages were imported: those know their platform.
 """
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from rlopt.training.devices import choose_device
 
+from . import forked
 from .scripts.shared import SMALL, environment
 
 ROOT = Path(__file__).parents[1]
 WITHOUT = """
 import importlib, os, pkgutil, runpy, signal, sys
 import gymnasium, matplotlib.pyplot, mujoco, rich.progress, torch, torchrl.collectors, torchrl.data, torchrl.envs
-from multiprocessing import resource_tracker
+from multiprocessing import popen_fork, resource_tracker
 import torch._dynamo, torch._inductor.compile_fx, multiprocessing.shared_memory, rlopt.training.online  # noqa
 
-resource_tracker.ensure_running()  # of Python on Linux alone: it blocks signals while it starts
+# these are of Python on Linux alone: one blocks signals while it starts, the other sends SIGKILL
+resource_tracker.ensure_running()
+popen_fork.Popen.kill = lambda process, number=signal.SIGKILL: process._send_signal(number)
 
 MACOS = {
     os: "sched_getaffinity sched_setaffinity posix_fadvise memfd_create pipe2 sendfile",
@@ -74,15 +75,9 @@ print("trained")
 
 def run_there(system, action, folder):
     """The end of what a process prints that acts where another system's names are missing."""
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT + action, system],
-        cwd=folder,
-        env=environment(PYTHONPATH=str(ROOT)) | {"MPLBACKEND": "agg"},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
+    program = folder / "program.py"
+    program.write_text(WITHOUT + action)
+    done = forked.run([program, system], folder, environment(MPLBACKEND="agg"), timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout.split()[-1]
 

@@ -3,12 +3,13 @@
 import os
 import re
 import runpy
-import subprocess
 import sys
 from pathlib import Path
 
 from rlopt.experiments import expert, frozen_reward
 from rlopt.experiments import run as stages
+
+from .. import forked
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 COLLECT, IPMD, BC = "01_collect_expert_data.py", "02_train_ipmd.py", "03_train_bc.py"
@@ -40,14 +41,8 @@ def environment(**changes):
 
 
 def run(script, *flags, cwd, **changes):
-    return subprocess.run(
-        [sys.executable, str(script), *map(str, flags)],
-        cwd=cwd,
-        env=environment(**changes),
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    """The script in a process of its own."""
+    return forked.run([script, *flags], cwd, environment(**changes))
 
 
 def run_here(monkeypatch, script, *flags):

@@ -3,10 +3,9 @@
 import csv
 import json
 import math
+import os
 import re
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -15,6 +14,7 @@ import torch
 from rlopt.agents.saving import load_agent
 from rlopt.imitation import load_demonstrations
 
+from .. import forked
 from .shared import (
     BC,
     COLLECT,
@@ -228,24 +228,17 @@ def number_of_rows(folder):
 
 def stopped_by(stop, command, folder, rows):
     """A process gets the signal as soon as metrics.csv has more than so many rows; returns what it shows."""
-    with open(folder / "stderr.txt", "w") as stderr:
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env=environment(),
-            stderr=stderr,
-            stdout=subprocess.DEVNULL,
-            # a shell has what it starts in the background ignore Ctrl-C
-            preexec_fn=lambda: signal.signal(
-                signal.SIGINT, signal.default_int_handler if stop == signal.SIGINT else signal.SIG_IGN
-            ),
-        )
-        until = time.monotonic() + 120
-        while process.poll() is None and time.monotonic() < until and number_of_rows(folder) <= rows:
-            time.sleep(0.02)
-        process.send_signal(stop)
-        assert process.wait(60) == 130
-    return (folder / "stderr.txt").read_text()
+    ignored = [] if stop == signal.SIGINT else [signal.SIGINT]  # a shell has what runs in the background ignore Ctrl-C
+    output = folder / f"shown by {stop.name}"
+    output.mkdir()
+    process = forked.start(command, folder, environment(), output, ignored=ignored)
+    until = time.monotonic() + 120
+    while process.is_alive() and time.monotonic() < until and number_of_rows(folder) <= rows:
+        time.sleep(0.02)
+    os.kill(process.pid, stop)
+    process.join(60)
+    assert process.exitcode == 130
+    return (output / "stderr").read_text()
 
 
 def test_02_interrupted_keeps_a_checkpoint_and_resumes(chain, tmp_path, monkeypatch):
@@ -255,8 +248,7 @@ def test_02_interrupted_keeps_a_checkpoint_and_resumes(chain, tmp_path, monkeypa
     flags += ["--device", "cpu", "--no-wandb"]
     words, before, saved = [str(chain[0] / EXPERT), *flags], [], 0
     for stop in (signal.SIGTERM, signal.SIGINT):
-        command = [sys.executable, str(SCRIPTS / IPMD), *words]
-        shown = stopped_by(stop, command, tmp_path, max(1, len(before)))
+        shown = stopped_by(stop, [SCRIPTS / IPMD, *words], tmp_path, max(1, len(before)))
         directory = only((tmp_path / "logs" / "ipmd" / "Pendulum-v1").iterdir())
         assert "Traceback" not in shown
         assert f"--resume {directory.relative_to(tmp_path)} to the command" in shown
