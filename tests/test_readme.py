@@ -85,7 +85,7 @@ def test_an_own_environment_can_be_compared_as_shown(tmp_path, monkeypatch):
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     text = with_small_budgets(code("gym.register("))
-    tiny_loop = {"warmup_frames": 64, "eval_points": 1, "eval_episodes": 1}
+    tiny_loop = {"warmup_frames": 64, "updates_per_frame": 0.1, "eval_points": 1, "eval_episodes": 1}
     tiny = f'bc_epochs=1, num_seeds=1, agent_settings={{"hidden_sizes": (8,)}}, training_settings={tiny_loop})'
     names = {}
     exec(compile(text.replace("ipmd_frames=256)", f"ipmd_frames=256, {tiny}"), "own-environment.md", "exec"), names)

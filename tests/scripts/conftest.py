@@ -96,10 +96,10 @@ def quick(counter_env):
     """A command line of the test environment, for a run of a second."""
     save_demonstrations(demonstrations(counter_env), "counter")
     own = {
-        COLLECT: f"{QUICK} --frames 320 --episodes 2 --checkpoint-points 2",
-        IPMD: f"{QUICK} --frames 320 --checkpoint-points 2",
+        COLLECT: f"{QUICK} --frames 192 --episodes 2 --checkpoint-points 2",
+        IPMD: f"{QUICK} --frames 192 --checkpoint-points 2",
         BC: "--num-seeds 2 --epochs 3 --hidden-size 8 --batch-size 8 --min-steps-per-epoch 5",
-        COMPARE: f"{QUICK} --expert-frames 320 --ipmd-frames 320 --bc-epochs 1 --demos 2",
+        COMPARE: f"{QUICK} --expert-frames 192 --ipmd-frames 192 --bc-epochs 1 --demos 2",
     }
 
     def build(script, *flags):

@@ -17,11 +17,11 @@ COMPARE = "04_compare_methods.py"
 EXPERT = "expert_data/Pendulum-v1/expert_buffer.pt"
 
 SMALL = [
-    *("--num-seeds", "2", "--num-envs", "4", "--warmup-frames", "320"),
+    *("--num-seeds", "2", "--num-envs", "4", "--warmup-frames", "160"),
     # an evaluation on Pendulum takes a quarter of a second, more than the training before it
     *("--updates-per-frame", "0.05", "--batch-size", "32", "--eval-points", "4"),
 ]
-FRAMES = 1280  # a whole number of collector batches of 4 copies times 8 steps
+FRAMES = 640  # a whole number of collector batches of 4 copies times 8 steps
 
 ONE_WARNING = "warning: No CUDA device found: training on the CPU (say --device cpu to choose it)."
 STDERR_LINES = (

@@ -211,7 +211,7 @@ def test_04_resume_folder_needs_no_other_flag(again, monkeypatch, capsys):
     [
         (["--batch-size", "7"], "batch_size: 32, now 7"),
         (["--demos", "1"], "demos: 5, now 1"),
-        (["--ipmd-frames", "320"], f"ipmd_frames: {FRAMES}, now 320"),
+        (["--ipmd-frames", "384"], f"ipmd_frames: {FRAMES}, now 384"),
         (["--seed", "1", "--num-seeds", "3"], "num_seeds: 2, now 3; seed: 42, now 1"),
     ],
 )
@@ -245,7 +245,7 @@ def test_04_takes_expert_data_and_trains_no_expert(comparison, tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     data = dataclasses.replace(load_demonstrations(comparison[0] / EXPERT), expert_return=-150.0, random_return=-1250.0)
     path = save_demonstrations(data, tmp_path / "mine")
-    flags = [*SMALL, "--ipmd-frames", 640, "--bc-epochs", 2, "--no-wandb", "--device", "cpu"]
+    flags = [*SMALL, "--ipmd-frames", 320, "--bc-epochs", 2, "--no-wandb", "--device", "cpu"]
     flags += ["--demos", 2, "--skip-demos", 1]
     assert run_here(monkeypatch, COMPARE, "--expert-data", path, "--save-dir", "out", *flags) == 0
     assert {path.name for path in tmp_path.iterdir()} == {"mine", "logs", "out"}
@@ -265,7 +265,7 @@ def test_04_flags_reach_every_method_that_has_the_setting_and_ipmds_own_ipmd_alo
     save_demonstrations(demonstrations("Pendulum-v1"), tmp_path / "mine")
     flags = [*SMALL, "--batch-size", 16, "--learning-rate", 0.01, "--hidden-size", 12, "--bc-epochs", 2]
     flags += ["--value-regularizer", 0.25, "--gradient-penalty", 2, "--expert-ratio", 0.25, "--demos", 2]
-    flags += ["--expert-data", "mine/expert_buffer.pt", "--ipmd-frames", 640, "--no-wandb", "--device", "cpu"]
+    flags += ["--expert-data", "mine/expert_buffer.pt", "--ipmd-frames", 320, "--no-wandb", "--device", "cpu"]
     assert run_here(monkeypatch, COMPARE, *flags) == 0
     configs = {path.parts[1]: json.loads(path.read_text())["config"] for path in Path("logs").rglob("config.json")}
     assert set(configs) == {"ipmd", "bc"}

@@ -50,7 +50,7 @@ def own(workplace, monkeypatch):
 
 @pytest.mark.pictures
 def test_all_steps_take_it(own, call):
-    budget = [*SMALL, "--frames", 640, *FEW, *QUIET]
+    budget = [*SMALL, "--frames", 320, *FEW, *QUIET]
     code, _, err = call(COLLECT, *ENV, *budget, "--episodes", 3)
     assert code == 0, err
     demonstrations = own / "expert_data" / NAME / "expert_buffer.pt"
@@ -74,7 +74,7 @@ def test_all_steps_take_it(own, call):
 
     code, _, err = call(
         COMPARE,
-        *(*ENV, *SMALL, *FEW, *QUIET, "--expert-frames", 640, "--ipmd-frames", 640, "--bc-epochs", 1, "--demos", 2),
+        *(*ENV, *SMALL, *FEW, *QUIET, "--expert-frames", 320, "--ipmd-frames", 320, "--bc-epochs", 1, "--demos", 2),
     )
     assert code == 0, err
     assert (own / "comparison_results" / NAME / "comparison.png").exists()

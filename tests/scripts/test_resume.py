@@ -13,7 +13,7 @@ from .shared import BC, COLLECT, IPMD, SMALL
 
 DATA = "data/expert_buffer.pt"
 QUIET = ("--device", "cpu", "--no-progress", "--no-wandb")
-LEARN = (*SMALL, "--frames", 640, "--demos", 2, "--noise", 0.1, "--expert-batch-size", 32, *QUIET)
+LEARN = (*SMALL, "--frames", 320, "--demos", 2, "--noise", 0.1, "--expert-batch-size", 32, *QUIET)
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def settings(folder):
 @pytest.mark.parametrize(
     ("script", "method", "words", "model"),
     [
-        (COLLECT, "sac", (*SMALL, "--frames", 640, "--episodes", 2, "--save-dir", "mine", *QUIET), "sac_expert.pt"),
+        (COLLECT, "sac", (*SMALL, "--frames", 320, "--episodes", 2, "--save-dir", "mine", *QUIET), "sac_expert.pt"),
         (IPMD, "ipmd", (DATA, *LEARN), "ipmd_model.pt"),
         (BC, "bc", (DATA, "--epochs", 4, "--num-seeds", 2, "--demos", 2, "--subsample", 2, *QUIET), None),
     ],
@@ -91,7 +91,7 @@ def test_what_is_given_again_must_agree(call, workplace, stop, monkeypatch):
     for words, sentence in (
         (["--gamma", 0.5], "agent.gamma: 0.99, now 0.5"),
         (["--learning-rate", 1], "agent.learning_rate: 0.001, now 1"),
-        (["--frames", 400], "training.frames: 640, now 400"),
+        (["--frames", 200], "training.frames: 320, now 200"),
         (["--env", "InvertedPendulum-v5"], "InvertedPendulum-v5"),
         (["--skip-demos", 1], "learned from other demonstrations"),
     ):

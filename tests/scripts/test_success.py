@@ -11,7 +11,7 @@ ENV = ["--env", "tests.envs.reach:rlopt-test/Reach-v0", "--max-episode-steps", "
 NAME = "rlopt-test/Reach-v0"
 QUIET = ["--device", "cpu", "--no-wandb", "--no-progress"]
 CAP = (
-    "The time limit of tests.envs.reach:rlopt-test/Reach-v0 (100,000 steps) is above the 640 frames of the training, "
+    "The time limit of tests.envs.reach:rlopt-test/Reach-v0 (100,000 steps) is above the 320 frames of the training, "
     "so no episode of the training can end by it."
 )
 
@@ -33,7 +33,7 @@ def check_run(folder, seeds):
 
 
 def test_success_is_logged_evaluated_and_in_the_results(workplace, call, caplog):
-    budget = [*SMALL, "--frames", 640, *QUIET]
+    budget = [*SMALL, "--frames", 320, *QUIET]
     code, _, err = call(COLLECT, *ENV, *budget, "--episodes", 3)
     assert code == 0, err
     assert caplog.messages.count(CAP) == 1
@@ -59,7 +59,7 @@ def test_success_is_logged_evaluated_and_in_the_results(workplace, call, caplog)
 
     code, out, err = call(
         COMPARE,
-        *(*ENV, *SMALL, *QUIET, "--expert-frames", 640, "--ipmd-frames", 640, "--bc-epochs", 1, "--demos", 2),
+        *(*ENV, *SMALL, *QUIET, "--expert-frames", 320, "--ipmd-frames", 320, "--bc-epochs", 1, "--demos", 2),
     )
     assert code == 0, err
     assert caplog.messages.count(CAP) == 3  # of all its stages, once

@@ -14,7 +14,7 @@ FEW = ["--eval-points", 1, "--eval-episodes", 2]
 
 @pytest.mark.pictures
 def test_all_steps_take_it(workplace, call):
-    budget = [*SMALL, "--frames", 640, *FEW, *QUIET]
+    budget = [*SMALL, "--frames", 320, *FEW, *QUIET]
     code, _, err = call(COLLECT, *ENV, *budget, "--episodes", 3)
     assert code == 0, err
     run = only((workplace / "logs" / "sac" / "pendulum").iterdir())
@@ -35,7 +35,7 @@ def test_all_steps_take_it(workplace, call):
 
     code, _, err = call(
         COMPARE,
-        *(*ENV, *SMALL, *FEW, *QUIET, "--expert-data", demonstrations, "--ipmd-frames", 640, "--bc-epochs", 1),
+        *(*ENV, *SMALL, *FEW, *QUIET, "--expert-data", demonstrations, "--ipmd-frames", 320, "--bc-epochs", 1),
         *("--demos", 2),
     )
     assert code == 0, err
