@@ -29,6 +29,8 @@ def check_spaces(env: gym.Env, name: str, time_limit: int | None) -> None:
         raise UserError(f"{name} observes {observation}; rlopt needs a flat vector, a matrix, or a Dict of these.")
     if len(action.shape) != 1 or not np.isfinite(action.low).all() or not np.isfinite(action.high).all():
         raise UserError(f"{name} has the action space {action}; rlopt needs a one-dimensional Box with finite bounds.")
+    if not np.issubdtype(action.dtype, np.floating):
+        raise UserError(f"{name} has actions of {action.dtype}; rlopt needs continuous ones: choose another --env.")
     width = action.high.astype(np.float64) - action.low
     bad = np.flatnonzero((width <= 0) | (width > LARGEST_WIDTH))
     if len(bad):
@@ -71,7 +73,7 @@ def look_once(env: gym.Env, name: str) -> bool:
                 "leave it out, and use --standardize-observations."
             )
     space: Any = env.action_space
-    action = (space.low + 0.5 * (space.high - space.low)).astype(space.dtype)
+    action = (space.low + 0.5 * (space.high - space.low)).astype(np.float32)  # as in training
     for number in (1, 2):
         try:
             outcome: Any = env.step(action)
@@ -80,7 +82,7 @@ def look_once(env: gym.Env, name: str) -> bool:
             hint = " It must return (observation, reward, terminated, truncated, info)." * ("unpack" in str(error))
             raise UserError(f"{name}: step({action.tolist()}) fails: {one_line(error)}.{hint}") from error
         _check_observation(env, name, observation, f"step {number}")
-        if np.ndim(reward) or not np.issubdtype(np.asarray(reward).dtype, np.number):
+        if np.ndim(reward) or np.asarray(reward).dtype.kind not in "fiub":
             several = " Objectives need weights: register it with a wrapper, as MO-Gymnasium's LinearReward is one."
             hint = several * (np.size(reward) > 1)
             raise UserError(f"{name}: step() returns the reward {reward!r}, not one number.{hint}")

@@ -57,8 +57,9 @@ class EnvSpec:
         return folder_name(self.env_id, self.kwargs)
 
     def to_env_units(self, action: np.ndarray) -> np.ndarray:
-        """Actions `[..., A]` from [-1, 1] to the environment's bounds."""
-        return self.action_low + 0.5 * (action + 1) * (self.action_high - self.action_low)
+        """Actions `[..., A]` from [-1, 1] to the environment's bounds, which rounding must not pass: some check that."""
+        action = self.action_low + 0.5 * (action + 1) * (self.action_high - self.action_low)
+        return np.minimum(action, self.action_high)
 
     def make(self) -> gym.Env:
         """One such gymnasium environment; a matrix or dict of observations is flattened, in the order of its space.
@@ -218,9 +219,16 @@ def env_spec(
         assert isinstance(observed, Box)
         assert isinstance(space, Box)
         assert limit is not None
-        bounds = space.low.astype(np.float32), space.high.astype(np.float32)
+        bounds = float32_within(space.low, np.inf), float32_within(space.high, -np.inf)
         sizes = observed.shape[0], space.shape[0]
         return EnvSpec(name, *sizes, *bounds, limit, _gymnasium_spec(source), dict(kwargs or {}), alike)
+
+
+def float32_within(bound: np.ndarray, inwards: float) -> np.ndarray:
+    """A bound as float32; where that is farther out, the next number inwards (towards inf or -inf)."""
+    rounded = bound.astype(np.float32)
+    outside = rounded < bound if inwards > 0 else rounded > bound
+    return np.where(outside, np.nextafter(rounded, np.float32(inwards)), rounded)
 
 
 def _may_be_torchrl(source: Any) -> bool:

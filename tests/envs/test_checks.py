@@ -91,6 +91,11 @@ def test_no_time_limit_is_asked_about_at_once():
     assert (len(episode.reward), bool(episode.truncated[-1])) == (7, True)
 
 
+def test_a_reward_may_be_a_bool():
+    spec = env_spec(changed(step=step_with(lambda o, r, te, tr, i: (o, True, te, tr, i))))
+    assert evaluate(lambda o: torch.zeros(1, 1, 1), spec, episodes=1).tolist() == [[20]]
+
+
 def test_statistics_that_drift_are_refused():
     with pytest.raises(UserError, match=r"NormalizeObservation.*--standardize-observations"):
         env_spec(lambda: gym.wrappers.TimeLimit(gym.wrappers.NormalizeObservation(Line()), 20))

@@ -35,7 +35,8 @@ class Simulator:
         self.num_envs = copies(self.env) or num_envs
         self.keys = keys_of(self.env, spec.env_id)
         self.low = torch.as_tensor(spec.action_low, device=self.env.device)
-        self.width = torch.as_tensor(spec.action_high, device=self.env.device) - self.low
+        self.high = torch.as_tensor(spec.action_high, device=self.env.device)
+        self.width = self.high - self.low
         self.dtype = self.env.full_action_spec[self.keys.action].dtype
         self.length = torch.zeros(self.num_envs, 1, dtype=torch.int64, device=self.env.device)
         self.stream = Stream(self.env.device)
@@ -83,7 +84,9 @@ class Simulator:
             `observation` `[N, O]`; `reward`, `terminated`, `truncated`, `episode_length` and, where the environment says so,
             whether it is a success (`SUCCESS`), `[N, 1]`.
         """
-        own = self.low + 0.5 * (action.to(self.low.device) + 1) * self.width
+        own = (self.low + 0.5 * (action.to(self.low.device) + 1) * self.width).minimum(
+            self.high
+        )  # in spite of rounding
         with self.stream:
             try:
                 stepped = self.env.step(self.state.set(self.keys.action, own.to(self.dtype)))
