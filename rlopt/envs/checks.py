@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rlopt.envs.versions import one_line
-from rlopt.errors import UserError, warn
+from rlopt.errors import ANYTHING, UserError, warn
 
 if TYPE_CHECKING:
     import gymnasium as gym
@@ -51,8 +52,11 @@ def close_env(env: gym.Env, name: str) -> None:
     """Close it; that it cannot be closed is a warning, because nothing is lost by that."""
     try:
         env.close()
-    except Exception as error:  # an environment can raise anything
-        warn(f"{name}: close() fails: {type(error).__name__}: {one_line(error)}.")
+    except ANYTHING as error:  # an environment can raise anything
+        _warn_once(f"{name}: close() fails: {type(error).__name__}: {one_line(error)}.")
+
+
+_warn_once = lru_cache(warn)  # of every copy that is closed
 
 
 def look_once(env: gym.Env, name: str) -> bool:
@@ -78,7 +82,7 @@ def look_once(env: gym.Env, name: str) -> bool:
         try:
             outcome: Any = env.step(action)
             observation, reward, terminated, truncated, _ = outcome
-        except Exception as error:  # an environment can raise anything
+        except ANYTHING as error:  # an environment can raise anything
             hint = " It must return (observation, reward, terminated, truncated, info)." * ("unpack" in str(error))
             raise UserError(f"{name}: step({action.tolist()}) fails: {one_line(error)}.{hint}") from error
         _check_observation(env, name, observation, f"step {number}")
@@ -114,7 +118,7 @@ def ends_by_itself(env: gym.Env, steps: int) -> bool:
 def _reset(env: gym.Env, name: str, seed: int) -> np.ndarray:
     try:
         outcome = env.reset(seed=seed)
-    except Exception as error:  # an environment can raise anything
+    except ANYTHING as error:  # an environment can raise anything
         raise UserError(f"{name}: reset(seed={seed}) fails: {one_line(error)}.") from error
     if not isinstance(outcome, tuple) or len(outcome) != 2:
         raise UserError(f"{name}: reset() returns a {type(outcome).__name__}, not (observation, info).")

@@ -15,7 +15,7 @@ import numpy as np
 from rlopt.envs.checks import check_spaces, close_env, look_once, wrappers
 from rlopt.envs.variants import register_variants
 from rlopt.envs.versions import import_refusal, mujoco_remedy, one_line
-from rlopt.errors import UserError
+from rlopt.errors import ANYTHING, UserError
 
 if TYPE_CHECKING:
     import gymnasium as gym
@@ -143,7 +143,7 @@ def make_env(source: Any, kwargs: Mapping[str, Any] | None = None, max_episode_s
                     env = gym.wrappers.TimeLimit(env, max_episode_steps)
     except UserError:
         raise
-    except Exception as error:  # an environment's constructor can raise anything
+    except ANYTHING as error:  # an environment's constructor can raise anything
         raise UserError(f"Environment {name!r} {_why_not(error)}") from error
     if not isinstance(env, gym.Env):
         return env
@@ -151,7 +151,7 @@ def make_env(source: Any, kwargs: Mapping[str, Any] | None = None, max_episode_s
     return gym.wrappers.FlattenObservation(env) if _can_be_flattened(space) else env
 
 
-def _why_not(error: Exception) -> str:
+def _why_not(error: BaseException) -> str:
     """The end of the sentence that says that an environment cannot be made."""
     from gymnasium.error import DependencyNotInstalled, NameNotFound, NamespaceNotFound
 

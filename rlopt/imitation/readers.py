@@ -157,19 +157,19 @@ def prepare_demonstrations(
     data = in_bounds_of(data, spec)
     if data.random_return is None:
         data = replace(data, random_return=_random_return(spec))
-        _warn_of_a_poor_expert(data)
+        warn_of_a_poor_expert(data, "check the environment, its arguments and the unit of the actions")
     if selection.demos is not None or selection.skip_demos:
         data = data.first(selection.demos, selection.skip_demos)
     data = data if selection.subsample == 1 else data.subsample(selection.subsample)
     return data if selection.noise == 0 else data.with_action_noise(selection.noise, seed=0)
 
 
-def _warn_of_a_poor_expert(data: Demonstrations) -> None:
+def warn_of_a_poor_expert(data: Demonstrations, advice: str) -> None:
     """One sentence where a score, 0 for random actions and 1 for the expert, would mean nothing."""
     if data.expert_return is not None and data.random_return is not None and data.expert_return <= data.random_return:
         warn(
             f"The demonstrations' mean return, {data.expert_return:.6g}, is no better than that of random actions, "
-            f"{data.random_return:.6g}: check the environment, its arguments and the unit of the actions."
+            f"{data.random_return:.6g}, so that there is no score: {advice}."
         )
 
 

@@ -14,7 +14,7 @@ from rlopt.envs.torchrl.source import copies, first_reset, make
 from rlopt.envs.torchrl.spec import keys_of
 from rlopt.envs.torchrl.streams import Stream
 from rlopt.envs.versions import one_line
-from rlopt.errors import UserError
+from rlopt.errors import ANYTHING, UserError
 
 _in_use: WeakKeyDictionary[EnvBase, "Simulator"] = WeakKeyDictionary()
 """Who has reset each environment last: the only one of a process is used for training and for evaluation."""
@@ -55,7 +55,7 @@ class Simulator:
                 if seed is not None:
                     self.env.set_seed(seed)
                 self.state = first_reset(self.env, self.num_envs)
-            except Exception as error:  # an environment can raise anything
+            except ANYTHING as error:  # an environment can raise anything
                 raise self._failure("reset()", error) from error
         _in_use[self.env] = self
         self.length.zero_()
@@ -72,7 +72,7 @@ class Simulator:
             try:
                 state = self.state.set("_reset", where)
                 self.state = self.env.reset(state, select_reset_only=True).exclude("_reset")
-            except Exception as error:  # likewise
+            except ANYTHING as error:  # likewise
                 raise self._failure("reset()", error) from error
         self.length.masked_fill_(where, 0)
         return self.observed()
@@ -90,7 +90,7 @@ class Simulator:
         with self.stream:
             try:
                 stepped = self.env.step(self.state.set(self.keys.action, own.to(self.dtype)))
-            except Exception as error:  # likewise
+            except ANYTHING as error:  # likewise
                 raise self._failure("step()", error) from error
             following = stepped.get("next")
             self.state = self.env.step_mdp(stepped)
@@ -116,7 +116,7 @@ class Simulator:
         if self.env is not self.spec.source:
             self.env.close(raise_if_closed=False)
 
-    def _failure(self, what: str, error: Exception) -> UserError:
+    def _failure(self, what: str, error: BaseException) -> UserError:
         return UserError(f"{self.spec.env_id}: {what} fails: {type(error).__name__}: {one_line(error)}.")
 
 

@@ -17,7 +17,7 @@ from rlopt.envs.spec import EnvSpec, float32_within
 from rlopt.envs.torchrl.source import base_of, copies, default_device, find, first_reset, make, name_of
 from rlopt.envs.torchrl.streams import Stream
 from rlopt.envs.versions import one_line
-from rlopt.errors import UserError, warn
+from rlopt.errors import ANYTHING, UserError, warn
 
 
 class Keys(NamedTuple):
@@ -162,7 +162,7 @@ def _look_once(env: EnvBase, name: str, keys: Keys, size: int) -> None:
             state = env.step_mdp(state)
     except UserError:
         raise
-    except Exception as error:  # an environment can raise anything
+    except ANYTHING as error:  # an environment can raise anything
         raise UserError(f"{name}: a reset or step fails: {type(error).__name__}: {one_line(error)}.") from error
     first, other, again = starts
     if not torch.equal(first, again):
