@@ -27,7 +27,10 @@ def check_spaces(env: gym.Env, name: str, time_limit: int | None) -> None:
         kind = type(action).__name__
         raise UserError(f"{name} has a {kind} action space; rlopt needs a continuous one (Box): choose another --env.")
     if not isinstance(observation, Box) or len(observation.shape) != 1:
-        raise UserError(f"{name} observes {observation}; rlopt needs a flat vector, a matrix, or a Dict of these.")
+        raise UserError(
+            f"{name} observes {observation}; rlopt needs a flat vector, a matrix, or a Dict of these. gymnasium's "
+            "FlattenObservation, in a function that makes the environment, turns other spaces into a vector."
+        )
     if len(action.shape) != 1 or not np.isfinite(action.low).all() or not np.isfinite(action.high).all():
         raise UserError(f"{name} has the action space {action}; rlopt needs a one-dimensional Box with finite bounds.")
     if not np.issubdtype(action.dtype, np.floating):
