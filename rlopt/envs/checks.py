@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rlopt.envs.versions import one_line
+from rlopt.envs.versions import told
 from rlopt.errors import ANYTHING, UserError, warn
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def close_env(env: gym.Env, name: str) -> None:
     try:
         env.close()
     except ANYTHING as error:  # an environment can raise anything
-        _warn_once(f"{name}: close() fails: {type(error).__name__}: {one_line(error)}.")
+        _warn_once(f"{name}: close() fails: {told(error)}.")
 
 
 _warn_once = lru_cache(warn)  # of every copy that is closed
@@ -87,7 +87,7 @@ def look_once(env: gym.Env, name: str) -> bool:
             observation, reward, terminated, truncated, _ = outcome
         except ANYTHING as error:  # an environment can raise anything
             hint = " It must return (observation, reward, terminated, truncated, info)." * ("unpack" in str(error))
-            raise UserError(f"{name}: step({action.tolist()}) fails: {one_line(error)}.{hint}") from error
+            raise UserError(f"{name}: step({action.tolist()}) fails: {told(error)}.{hint}") from error
         _check_observation(env, name, observation, f"step {number}")
         if np.ndim(reward) or np.asarray(reward).dtype.kind not in "fiub":
             several = " Objectives need weights: register it with a wrapper, as MO-Gymnasium's LinearReward is one."
@@ -122,7 +122,7 @@ def _reset(env: gym.Env, name: str, seed: int) -> np.ndarray:
     try:
         outcome = env.reset(seed=seed)
     except ANYTHING as error:  # an environment can raise anything
-        raise UserError(f"{name}: reset(seed={seed}) fails: {one_line(error)}.") from error
+        raise UserError(f"{name}: reset(seed={seed}) fails: {told(error)}.") from error
     if not isinstance(outcome, tuple) or len(outcome) != 2:
         raise UserError(f"{name}: reset() returns a {type(outcome).__name__}, not (observation, info).")
     _check_observation(env, name, outcome[0], "reset()")

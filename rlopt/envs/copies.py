@@ -10,6 +10,7 @@ import numpy as np
 
 from rlopt.envs.checks import close_env
 from rlopt.envs.spec import EnvSpec, episode_seed
+from rlopt.envs.versions import told
 from rlopt.envs.watchdog import Watchdog
 from rlopt.errors import ANYTHING, UserError, warn
 
@@ -140,10 +141,9 @@ class LocalCopies(Copies):
         self.watchdog.call(number)
 
     def _failure(self, what: str, error: BaseException) -> UserError:
-        reason = " ".join(str(error).split()).rstrip(".")
         return UserError(
             f"{self.spec.env_id}: {what} of environment number {self.first + self.number} fails after "
-            f"{self.length[self.number]} steps of an episode: {type(error).__name__}{': ' * bool(reason)}{reason}."
+            f"{self.length[self.number]} steps of an episode: {told(error)}."
         )
 
     def _complain(self) -> None:

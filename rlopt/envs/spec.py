@@ -14,7 +14,7 @@ import numpy as np
 
 from rlopt.envs.checks import check_spaces, close_env, look_once, wrappers
 from rlopt.envs.variants import register_variants
-from rlopt.envs.versions import import_refusal, mujoco_remedy, one_line
+from rlopt.envs.versions import import_refusal, mujoco_remedy, one_line, told
 from rlopt.errors import ANYTHING, UserError
 
 if TYPE_CHECKING:
@@ -153,13 +153,13 @@ def make_env(source: Any, kwargs: Mapping[str, Any] | None = None, max_episode_s
 
 def _why_not(error: BaseException) -> str:
     """The end of the sentence that says that an environment cannot be made."""
-    from gymnasium.error import DependencyNotInstalled, NameNotFound, NamespaceNotFound
+    from gymnasium.error import DependencyNotInstalled, Error, NameNotFound, NamespaceNotFound
 
     if remedy := mujoco_remedy(error):
         return f"cannot be made: {remedy}"
     if isinstance(error, DependencyNotInstalled):
         return f"needs a package that is not installed: {error}"
-    reason = one_line(error)
+    reason = one_line(error) if isinstance(error, Error) else told(error)
     unknown = isinstance(error, NameNotFound | NamespaceNotFound)
     own = " One of your own is given with its module: --env module:Id-v0." * unknown
     return f"cannot be made: {reason}" + "." * (reason[-1:] != "?") + own

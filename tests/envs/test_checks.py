@@ -57,10 +57,13 @@ WRONG = {
     ),
     "no reward": ({"step": step_with(lambda o, r, te, tr, i: (o, None, te, tr, i))}, "the reward None, not one number"),
     "a reward of NaN": ({"step": step_with(lambda o, r, te, tr, i: (o, np.nan, te, tr, i))}, "returns the reward nan"),
-    "a step that raises": ({"step": lambda self, action: 1 / 0}, r"step\(\[0.0\]\) fails: division by zero"),
+    "a step that raises": (
+        {"step": lambda self, action: 1 / 0},
+        r"step\(\[0.0\]\) fails: ZeroDivisionError: division by zero \(test_checks\.py, line \d+\)\.$",
+    ),
     "a step that ends the program": (
         {"step": lambda self, action: sys.exit("no licence")},
-        r"step\(\[0.0\]\) fails: no licence\.",
+        r"step\(\[0.0\]\) fails: SystemExit: no licence \(test_checks\.py, line \d+\)\.",
     ),
     "no width": ({"action_space": box(0.5, 0.5)}, "0.5 and 0.5 of action component 0 have no width.*ctrlrange"),
     "too wide": ({"action_space": box(-3e38, 3e38)}, "too wide to scale"),
@@ -206,7 +209,10 @@ def test_the_end_of_the_program_in_a_simulator_is_a_sentence():
         self.steps = getattr(self, "steps", 0) + 1
         return sys.exit(3) if self.steps == 3 else Line.step(self, action)
 
-    with pytest.raises(UserError, match=r"step\(\) of environment number 0 fails after 2 steps .*: SystemExit: 3\."):
+    with pytest.raises(
+        UserError,
+        match=r"step\(\) of environment number 0 fails after 2 steps .*: SystemExit: 3 \(test_checks\.py, line \d+\)\.",
+    ):
         evaluate(lambda o: torch.zeros(1, 1, 1), env_spec(changed(step=step)), episodes=1)
 
 
@@ -215,7 +221,7 @@ def test_that_copies_cannot_be_closed_is_said_once(caplog):
         raise RuntimeError("no socket")
 
     TorchEnv(env_spec(changed(close=close)), env_seeds([0], 4)).close()
-    assert [record.message for record in caplog.records] == ["<lambda>: close() fails: RuntimeError: no socket."]
+    assert ["close() fails: RuntimeError: no socket" in record.message for record in caplog.records] == [True]
 
 
 def test_environments_are_closed():

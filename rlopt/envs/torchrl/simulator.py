@@ -13,7 +13,7 @@ from rlopt.envs.spec import EnvSpec
 from rlopt.envs.torchrl.source import copies, first_reset, make
 from rlopt.envs.torchrl.spec import keys_of
 from rlopt.envs.torchrl.streams import Stream
-from rlopt.envs.versions import one_line
+from rlopt.envs.versions import told
 from rlopt.errors import ANYTHING, UserError
 
 _in_use: WeakKeyDictionary[EnvBase, "Simulator"] = WeakKeyDictionary()
@@ -117,7 +117,7 @@ class Simulator:
             self.env.close(raise_if_closed=False)
 
     def _failure(self, what: str, error: BaseException) -> UserError:
-        return UserError(f"{self.spec.env_id}: {what} fails: {type(error).__name__}: {one_line(error)}.")
+        return UserError(f"{self.spec.env_id}: {what} fails: {told(error)}.")
 
 
 def joined(parts: Sequence[Tensor]) -> Tensor:

@@ -16,7 +16,7 @@ from rlopt.envs.checks import LARGEST_WIDTH
 from rlopt.envs.spec import EnvSpec, float32_within
 from rlopt.envs.torchrl.source import base_of, copies, default_device, find, first_reset, make, name_of
 from rlopt.envs.torchrl.streams import Stream
-from rlopt.envs.versions import one_line
+from rlopt.envs.versions import told
 from rlopt.errors import ANYTHING, UserError, warn
 
 
@@ -163,7 +163,7 @@ def _look_once(env: EnvBase, name: str, keys: Keys, size: int) -> None:
     except UserError:
         raise
     except ANYTHING as error:  # an environment can raise anything
-        raise UserError(f"{name}: a reset or step fails: {type(error).__name__}: {one_line(error)}.") from error
+        raise UserError(f"{name}: a reset or step fails: {told(error)}.") from error
     first, other, again = starts
     if not torch.equal(first, again):
         warn(f"{name}: set_seed(seed) gives other starts each time, so evaluations of methods are not paired.")
