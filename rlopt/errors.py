@@ -14,6 +14,10 @@ DISK_ERRORS = FULL | {errno.EROFS}
 """Error numbers that come from a disk alone, whatever was written."""
 
 
+ANYTHING = (Exception, SystemExit)
+"""What code that is not rlopt's, an environment's, can raise. Some of it ends the program instead."""
+
+
 class UserError(Exception):
     """Something the user can put right: the message is one sentence that says what is wrong and what to do.
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rlopt.envs.versions import one_line
-from rlopt.errors import UserError, warn
+from rlopt.envs.versions import told
+from rlopt.errors import ANYTHING, UserError, warn
 
 if TYPE_CHECKING:
     import gymnasium as gym
@@ -26,9 +27,14 @@ def check_spaces(env: gym.Env, name: str, time_limit: int | None) -> None:
         kind = type(action).__name__
         raise UserError(f"{name} has a {kind} action space; rlopt needs a continuous one (Box): choose another --env.")
     if not isinstance(observation, Box) or len(observation.shape) != 1:
-        raise UserError(f"{name} observes {observation}; rlopt needs a flat vector, a matrix, or a Dict of these.")
+        raise UserError(
+            f"{name} observes {observation}; rlopt needs a flat vector, a matrix, or a Dict of these. gymnasium's "
+            "FlattenObservation, in a function that makes the environment, turns other spaces into a vector."
+        )
     if len(action.shape) != 1 or not np.isfinite(action.low).all() or not np.isfinite(action.high).all():
         raise UserError(f"{name} has the action space {action}; rlopt needs a one-dimensional Box with finite bounds.")
+    if not np.issubdtype(action.dtype, np.floating):
+        raise UserError(f"{name} has actions of {action.dtype}; rlopt needs continuous ones: choose another --env.")
     width = action.high.astype(np.float64) - action.low
     bad = np.flatnonzero((width <= 0) | (width > LARGEST_WIDTH))
     if len(bad):
@@ -49,8 +55,11 @@ def close_env(env: gym.Env, name: str) -> None:
     """Close it; that it cannot be closed is a warning, because nothing is lost by that."""
     try:
         env.close()
-    except Exception as error:  # an environment can raise anything
-        warn(f"{name}: close() fails: {type(error).__name__}: {one_line(error)}.")
+    except ANYTHING as error:  # an environment can raise anything
+        _warn_once(f"{name}: close() fails: {told(error)}.")
+
+
+_warn_once = lru_cache(warn)  # of every copy that is closed
 
 
 def look_once(env: gym.Env, name: str) -> bool:
@@ -71,16 +80,16 @@ def look_once(env: gym.Env, name: str) -> bool:
                 "leave it out, and use --standardize-observations."
             )
     space: Any = env.action_space
-    action = (space.low + 0.5 * (space.high - space.low)).astype(space.dtype)
+    action = (space.low + 0.5 * (space.high - space.low)).astype(np.float32)  # as in training
     for number in (1, 2):
         try:
             outcome: Any = env.step(action)
             observation, reward, terminated, truncated, _ = outcome
-        except Exception as error:  # an environment can raise anything
+        except ANYTHING as error:  # an environment can raise anything
             hint = " It must return (observation, reward, terminated, truncated, info)." * ("unpack" in str(error))
-            raise UserError(f"{name}: step({action.tolist()}) fails: {one_line(error)}.{hint}") from error
+            raise UserError(f"{name}: step({action.tolist()}) fails: {told(error)}.{hint}") from error
         _check_observation(env, name, observation, f"step {number}")
-        if np.ndim(reward) or not np.issubdtype(np.asarray(reward).dtype, np.number):
+        if np.ndim(reward) or np.asarray(reward).dtype.kind not in "fiub":
             several = " Objectives need weights: register it with a wrapper, as MO-Gymnasium's LinearReward is one."
             hint = several * (np.size(reward) > 1)
             raise UserError(f"{name}: step() returns the reward {reward!r}, not one number.{hint}")
@@ -112,8 +121,8 @@ def ends_by_itself(env: gym.Env, steps: int) -> bool:
 def _reset(env: gym.Env, name: str, seed: int) -> np.ndarray:
     try:
         outcome = env.reset(seed=seed)
-    except Exception as error:  # an environment can raise anything
-        raise UserError(f"{name}: reset(seed={seed}) fails: {one_line(error)}.") from error
+    except ANYTHING as error:  # an environment can raise anything
+        raise UserError(f"{name}: reset(seed={seed}) fails: {told(error)}.") from error
     if not isinstance(outcome, tuple) or len(outcome) != 2:
         raise UserError(f"{name}: reset() returns a {type(outcome).__name__}, not (observation, info).")
     _check_observation(env, name, outcome[0], "reset()")

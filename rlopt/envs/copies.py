@@ -10,8 +10,9 @@ import numpy as np
 
 from rlopt.envs.checks import close_env
 from rlopt.envs.spec import EnvSpec, episode_seed
+from rlopt.envs.versions import told
 from rlopt.envs.watchdog import Watchdog
-from rlopt.errors import UserError, warn
+from rlopt.errors import ANYTHING, UserError, warn
 
 if TYPE_CHECKING:
     from rlopt.envs.running import Running
@@ -106,7 +107,7 @@ class LocalCopies(Copies):
         self.length[numbers] = 0
         try:
             self._reset(numbers, seeds)
-        except Exception as error:  # an environment can raise anything
+        except ANYTHING as error:  # an environment can raise anything
             raise self._failure("reset()", error) from error
         finally:
             self.watchdog.since = None
@@ -115,7 +116,7 @@ class LocalCopies(Copies):
         numbers = np.asarray(numbers)
         try:
             self._step(numbers, self.spec.to_env_units(action))
-        except Exception as error:  # likewise
+        except ANYTHING as error:  # likewise
             raise self._failure("step()", error) from error
         finally:
             self.watchdog.since = None
@@ -139,11 +140,10 @@ class LocalCopies(Copies):
         self.number = number
         self.watchdog.call(number)
 
-    def _failure(self, what: str, error: Exception) -> UserError:
-        reason = " ".join(str(error).split()).rstrip(".")
+    def _failure(self, what: str, error: BaseException) -> UserError:
         return UserError(
             f"{self.spec.env_id}: {what} of environment number {self.first + self.number} fails after "
-            f"{self.length[self.number]} steps of an episode: {type(error).__name__}{': ' * bool(reason)}{reason}."
+            f"{self.length[self.number]} steps of an episode: {told(error)}."
         )
 
     def _complain(self) -> None:

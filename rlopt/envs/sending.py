@@ -57,7 +57,8 @@ def _make(registered: Mapping[str, bytes], spec: EnvSpec, reset_seeds: Sequence[
         if not isinstance(error.__cause__, UnregisteredEnv):
             raise
     for name in registered.keys() - gym.registry.keys():
-        gym.registry[name] = pickle.loads(registered[name])
+        with suppress(Exception):  # of a module that is not found here, for instance: as above
+            gym.registry[name] = pickle.loads(registered[name])
     return make_copies(spec, reset_seeds, first)
 
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from rlopt.envs.checks import check_spaces, close_env, look_once, wrappers
 from rlopt.envs.variants import register_variants
-from rlopt.envs.versions import import_refusal, mujoco_remedy, one_line
-from rlopt.errors import UserError
+from rlopt.envs.versions import import_refusal, mujoco_remedy, one_line, told
+from rlopt.errors import ANYTHING, UserError
 
 if TYPE_CHECKING:
     import gymnasium as gym
@@ -57,8 +57,9 @@ class EnvSpec:
         return folder_name(self.env_id, self.kwargs)
 
     def to_env_units(self, action: np.ndarray) -> np.ndarray:
-        """Actions `[..., A]` from [-1, 1] to the environment's bounds."""
-        return self.action_low + 0.5 * (action + 1) * (self.action_high - self.action_low)
+        """Actions `[..., A]` from [-1, 1] to the environment's bounds, which rounding must not pass: some check that."""
+        action = self.action_low + 0.5 * (action + 1) * (self.action_high - self.action_low)
+        return np.minimum(action, self.action_high)
 
     def make(self) -> gym.Env:
         """One such gymnasium environment; a matrix or dict of observations is flattened, in the order of its space.
@@ -142,7 +143,7 @@ def make_env(source: Any, kwargs: Mapping[str, Any] | None = None, max_episode_s
                     env = gym.wrappers.TimeLimit(env, max_episode_steps)
     except UserError:
         raise
-    except Exception as error:  # an environment's constructor can raise anything
+    except ANYTHING as error:  # an environment's constructor can raise anything
         raise UserError(f"Environment {name!r} {_why_not(error)}") from error
     if not isinstance(env, gym.Env):
         return env
@@ -150,15 +151,15 @@ def make_env(source: Any, kwargs: Mapping[str, Any] | None = None, max_episode_s
     return gym.wrappers.FlattenObservation(env) if _can_be_flattened(space) else env
 
 
-def _why_not(error: Exception) -> str:
+def _why_not(error: BaseException) -> str:
     """The end of the sentence that says that an environment cannot be made."""
-    from gymnasium.error import DependencyNotInstalled, NameNotFound, NamespaceNotFound
+    from gymnasium.error import DependencyNotInstalled, Error, NameNotFound, NamespaceNotFound
 
     if remedy := mujoco_remedy(error):
         return f"cannot be made: {remedy}"
     if isinstance(error, DependencyNotInstalled):
         return f"needs a package that is not installed: {error}"
-    reason = one_line(error)
+    reason = one_line(error) if isinstance(error, Error) else told(error)
     unknown = isinstance(error, NameNotFound | NamespaceNotFound)
     own = " One of your own is given with its module: --env module:Id-v0." * unknown
     return f"cannot be made: {reason}" + "." * (reason[-1:] != "?") + own
@@ -218,9 +219,16 @@ def env_spec(
         assert isinstance(observed, Box)
         assert isinstance(space, Box)
         assert limit is not None
-        bounds = space.low.astype(np.float32), space.high.astype(np.float32)
+        bounds = float32_within(space.low, np.inf), float32_within(space.high, -np.inf)
         sizes = observed.shape[0], space.shape[0]
         return EnvSpec(name, *sizes, *bounds, limit, _gymnasium_spec(source), dict(kwargs or {}), alike)
+
+
+def float32_within(bound: np.ndarray, inwards: float) -> np.ndarray:
+    """A bound as float32; where that is farther out, the next number inwards (towards inf or -inf)."""
+    rounded = bound.astype(np.float32)
+    outside = rounded < bound if inwards > 0 else rounded > bound
+    return np.where(outside, np.nextafter(rounded, np.float32(inwards)), rounded)
 
 
 def _may_be_torchrl(source: Any) -> bool:

@@ -13,8 +13,10 @@ rlopt's own tests pass with MuJoCo 3.3, 3.11, 3.17 and 4.0. Other packages are c
 from __future__ import annotations
 
 import importlib.metadata
+import sysconfig
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 
 FAILS_IN = {
     "gymnasium_robotics.utils": "gymnasium-robotics",
@@ -70,6 +72,26 @@ def import_refusal(module: str, error: ImportError) -> str:
 def one_line(error: BaseException) -> str:
     """What an exception says, or its name if it says nothing, without a full stop."""
     return " ".join(str(error).split()).rstrip(".") or type(error).__name__
+
+
+def told(error: BaseException) -> str:
+    """Kind, words and place of an exception from code that is not rlopt's, for a sentence, without a full stop."""
+    says = " ".join(str(error).split()).rstrip(".")
+    return type(error).__name__ + f": {says}" * bool(says) + place(error)
+
+
+def place(error: BaseException) -> str:
+    """Of the user's own lines in its traceback the last, " (file.py, line 3)"; where it says nothing, of all lines."""
+    frames = [(Path(frame.f_code.co_filename), line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    own = [(file, line) for file, line in frames if file.is_file() and not _is_installed(file)]
+    found = own or frames * (not str(error))
+    return f" ({found[-1][0].name}, line {found[-1][1]})" if found else ""
+
+
+def _is_installed(file: Path) -> bool:
+    """Whether it belongs to Python, a package or rlopt."""
+    folders = Path(sysconfig.get_path("stdlib")), Path(__file__).parents[1]
+    return "site-packages" in file.parts or any(map(file.is_relative_to, folders))
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -20,6 +20,7 @@ from rlopt.experiments.run import (
     training_run,
 )
 from rlopt.imitation.files import save_demonstrations
+from rlopt.imitation.readers import warn_of_a_poor_expert
 from rlopt.imitation.recording import record_demonstrations
 from rlopt.logs.files import check_writable
 from rlopt.report.scores import success_words
@@ -100,6 +101,7 @@ def collect_expert_data(
             f"expert (seed {training.seeds[chosen]} at its best) {demonstrations.expert_return:.1f}, "
             f"random policy {demonstrations.random_return:.1f}."
         )
+        warn_of_a_poor_expert(demonstrations, "raise --frames")
         extra = {"best_seed": training.seeds[chosen], "best_actor": best.actor.state_dict()}
         save_models(agent, method, log, spec, training.seeds, **extra)
     outcome = (agent, final.returns, history, log.directory, path)

@@ -71,7 +71,8 @@ def run_arrays(policy: Mapping[str, np.ndarray], observation: np.ndarray) -> np.
     for index in range(layers):
         x = x @ policy[f"weight_{index}"] + policy[f"bias_{index}"]
         x = np.maximum(x, 0) if index < layers - 1 else np.tanh(x)
-    return policy["action_low"] + 0.5 * (x + 1) * (policy["action_high"] - policy["action_low"])
+    action = policy["action_low"] + 0.5 * (x + 1) * (policy["action_high"] - policy["action_low"])
+    return np.minimum(action, policy["action_high"])  # in spite of rounding
 
 
 # torch.export, because TorchScript (torch.jit) is deprecated in the versions of torch that rlopt runs with

@@ -52,4 +52,4 @@ class PlainPolicy(nn.Module):
         *hidden, last = self.layers
         for layer in hidden:
             x = torch.relu(layer(x))
-        return self.low + 0.5 * (torch.tanh(last(x)) + 1) * (self.high - self.low)
+        return torch.minimum(self.low + 0.5 * (torch.tanh(last(x)) + 1) * (self.high - self.low), self.high)

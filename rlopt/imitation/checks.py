@@ -129,6 +129,15 @@ def warn_of_resets(rewards: Sequence[np.ndarray]) -> None:
         )
 
 
+def warn_of_length(longest: int, time_limit: int) -> None:
+    """Say so if an episode has more steps than its environment allows, 0 for no limit."""
+    if 0 < time_limit < longest:
+        warn(
+            f"The longest episode has {longest} steps, and the environment's time limit is {time_limit}: were all ends "
+            "recorded, those by the time limit ('truncations'), too? If it was another one, say --max-episode-steps."
+        )
+
+
 def plain(value: Any, name: str) -> Any:
     """A keyword argument of an environment as a file can keep it: numbers, text, lists, tuples and dicts of them.
 

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 
 from rlopt.commands import called
-from rlopt.envs.observations import observation_space
+from rlopt.envs.observations import flatten_observations, observation_space
 from rlopt.envs.spec import EnvSpec, as_spec
 from rlopt.errors import UserError, warn
-from rlopt.imitation.checks import ROUNDING, check_no_actions, storable, unread_flags, warn_of_resets
+from rlopt.imitation.checks import ROUNDING, check_no_actions, storable, unread_flags, warn_of_length, warn_of_resets
 from rlopt.imitation.demonstrations import Demonstrations
 
 NAMES = {
@@ -67,7 +67,8 @@ def from_episodes(
     Args:
         episodes: dicts of arrays, under the names of `NAMES`:
             `observations` `[T + 1, O]` or, with `next_observations` `[T, O]`, `[T, O]`; without them the last step, whose
-            next observation nobody knows, is left out. Matrices are flattened, dicts joined as the environment's space says.
+            next observation nobody knows, is left out. Matrices are flattened, dicts (one, or a list of T + 1) joined as the
+            environment's space says.
             `actions` `[T, A]` in the environment's units; if no episode has any, the demonstrations are of states alone, with
             A = 0.
             `rewards` `[T]`, if recorded.
@@ -110,6 +111,7 @@ def from_episodes(
     if expert_return is None and None not in totals:
         expert_return = float(np.mean(totals))  # type: ignore[arg-type]
     lengths = torch.tensor([len(steps.action) for steps in read])
+    warn_of_length(int(lengths.max()), spec.max_episode_steps)
     last = lengths.cumsum(0) - 1
 
     def rows(parts: list[np.ndarray]) -> torch.Tensor:
@@ -242,14 +244,14 @@ def _end(parts: Mapping[str, Any], steps: int, time_limit: int, where: str) -> t
 
 
 def _vectors(value: Any, spec: EnvSpec, where: str) -> np.ndarray:
-    """Observations `[T, ...]` or a dict of them as `[T, O]`, as the environment's own are flattened."""
-    if isinstance(value, Mapping):
-        vectors = _join(value, _space(spec), where)
+    """Observations `[T, ...]`, a dict of them or a list of T dicts as `[T, O]`, as the environment's own are flattened."""
+    if isinstance(value, list) and value and isinstance(value[0], Mapping):
+        vectors = np.stack([flatten_observations(_space(spec), one, where) for one in value])
     else:
-        array = _array(value, where)
-        vectors = array.reshape(len(array), -1)
+        vectors = _join(value, _space(spec) if isinstance(value, Mapping) else None, where)
     if vectors.shape[1] != spec.observation_size:
-        raise UserError(f"{where} have size {vectors.shape[1]}, but {spec.env_id} has {spec.observation_size}.")
+        single = " A dict must hold a whole episode, not one step." * (np.ndim(value) == 1)
+        raise UserError(f"{where} have size {vectors.shape[1]}, but {spec.env_id} has {spec.observation_size}.{single}")
     return vectors
 
 

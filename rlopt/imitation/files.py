@@ -100,7 +100,16 @@ def _keep(path: Path) -> Path:
 
 def read_expert_buffer(path: str | Path) -> Demonstrations:
     """Read and check an `expert_buffer.pt`. Raises UserError if it is missing, damaged, foreign or invalid."""
-    state = load_safely(path, what="Expert buffer", hint=f"Run {COLLECT} first.")
+    return from_state(path, load_state(path))
+
+
+def load_state(path: str | Path) -> Any:
+    """What a file of `torch.save` holds, `expert_buffer.pt` or another. Raises as `load_safely`."""
+    return load_safely(path, what="Expert buffer", hint=f"Run {COLLECT} first.")
+
+
+def from_state(path: str | Path, state: Any) -> Demonstrations:
+    """The demonstrations that an `expert_buffer.pt` holds. Raises UserError, with its path, if they are foreign or invalid."""
     try:
         return Demonstrations.from_dict(state)
     except UserError as error:

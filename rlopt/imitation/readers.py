@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from rlopt.envs.spec import EnvSpec, as_spec, base_id, env_spec
 from rlopt.errors import UserError, warn
 from rlopt.imitation import arrays
 from rlopt.imitation.demonstrations import COLLECT, Demonstrations
-from rlopt.imitation.files import read_expert_buffer
+from rlopt.imitation.files import from_state, load_state
 from rlopt.imitation.formats import FORMATS
 from rlopt.imitation.formats.common import hdf5_keys
 from rlopt.training.evaluation import evaluate, random_policy
@@ -43,7 +44,20 @@ def _read_buffer(source: Any, env: EnvSpec | None) -> Demonstrations:
             f"{source} is an HDF5 file with {', '.join(sorted(names)[:8])}: not D4RL's (observations, actions, terminals), "
             "robomimic's (data), d3rlpy's or tianshou's. Write its arrays to an .npz file, or give episodes in Python."
         )
-    return read_expert_buffer(source)
+    try:
+        state = load_state(source)
+    except UserError as error:
+        path = Path(source)
+        if path.suffix in (".pt", ".pth") or not path.is_file() or isinstance(error.__cause__, OSError):
+            raise
+        raise UserError(
+            f"{source} is of no format that rlopt reads (docs/own-data.md has a list): write its arrays to an .npz file, or "
+            "give episodes in Python."
+        ) from error
+    own = state if isinstance(state, list) else [state]
+    if own and all(isinstance(part, Mapping) and arrays.find(part, "observations") is not None for part in own):
+        return arrays.read(state, env)
+    return from_state(source, state)
 
 
 @dataclass(frozen=True)
@@ -75,8 +89,8 @@ def load_demonstrations(source: Any, *, env: EnvSpec | str | None = None) -> Dem
     """Read and check demonstrations.
 
     Args:
-        source: the path of an `expert_buffer.pt` or `.npz` file, `minari:ID`, a list of episodes (`from_episodes`), a dict of
-            arrays, `Demonstrations`, or anything else that a reader of `READERS` knows.
+        source: the path of an `expert_buffer.pt`, or of arrays in an `.npz` or torch file; `minari:ID`, a list of episodes
+            (`from_episodes`), a dict of arrays, `Demonstrations`, or anything else that a reader of `READERS` knows.
         env: the environment they are wanted for; another one than theirs is welcome (changed dynamics) if the sizes agree.
             A format that does not name its environment needs it.
 
@@ -111,8 +125,10 @@ def _fits(data: Demonstrations, spec: EnvSpec) -> bool:
 def _read(source: Any, spec: EnvSpec | None) -> Demonstrations:
     reader = next((reader for reader in READERS if reader.recognizes(source)), None)
     if reader is None:
-        known = ", ".join(reader.name for reader in READERS)
-        raise UserError(f"Demonstrations cannot be read from a {type(source).__name__}; formats that can: {known}.")
+        raise UserError(
+            f"Demonstrations cannot be read from a {type(source).__name__}: give a path, a dict of arrays, or a list of such "
+            "dicts, one an episode."
+        )
     return reader.read(source, spec)
 
 
@@ -157,19 +173,19 @@ def prepare_demonstrations(
     data = in_bounds_of(data, spec)
     if data.random_return is None:
         data = replace(data, random_return=_random_return(spec))
-        _warn_of_a_poor_expert(data)
+        warn_of_a_poor_expert(data, "check the environment, its arguments and the unit of the actions")
     if selection.demos is not None or selection.skip_demos:
         data = data.first(selection.demos, selection.skip_demos)
     data = data if selection.subsample == 1 else data.subsample(selection.subsample)
     return data if selection.noise == 0 else data.with_action_noise(selection.noise, seed=0)
 
 
-def _warn_of_a_poor_expert(data: Demonstrations) -> None:
+def warn_of_a_poor_expert(data: Demonstrations, advice: str) -> None:
     """One sentence where a score, 0 for random actions and 1 for the expert, would mean nothing."""
     if data.expert_return is not None and data.random_return is not None and data.expert_return <= data.random_return:
         warn(
             f"The demonstrations' mean return, {data.expert_return:.6g}, is no better than that of random actions, "
-            f"{data.random_return:.6g}: check the environment, its arguments and the unit of the actions."
+            f"{data.random_return:.6g}, so that there is no score: {advice}."
         )
 
 

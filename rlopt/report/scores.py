@@ -71,4 +71,6 @@ def score_line(title: str, returns: np.ndarray, data: Demonstrations, successes:
     if np.isfinite(summary["normalized_iqm"]):
         worst = min(summary["normalized_per_seed"])
         text += f", {summary['normalized_iqm']:.3f} of the expert (normalised, IQM), worst seed {worst:.3f}"
+    elif data.random_return is not None:
+        text += "; the expert is no better than random actions, so there is no score"
     return text + "."

@@ -36,6 +36,15 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def check_default_dtype() -> None:
+    """Raise UserError if torch makes tensors of another type than float32, which is that of all data here."""
+    if torch.get_default_dtype() != torch.float32:
+        raise UserError(
+            f"torch's default type is {torch.get_default_dtype()}, and rlopt trains in float32: before the agent is made, "
+            "call torch.set_default_dtype(torch.float32)."
+        )
+
+
 def set_up_cpu() -> None:
     """Keep freed memory, and set up this thread."""
     _keep_freed_memory()

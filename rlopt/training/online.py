@@ -12,7 +12,7 @@ from rlopt.envs.spec import EnvSpec, as_spec, check_env_workers
 from rlopt.errors import UserError, warn
 from rlopt.logs.run_log import RunLog
 from rlopt.training.collectors import BehaviorPolicy, make_collector
-from rlopt.training.devices import arithmetic_for
+from rlopt.training.devices import arithmetic_for, check_default_dtype
 from rlopt.training.evaluation import BestPolicies, Evaluator
 from rlopt.training.loop_state import LoopState
 from rlopt.training.monitor import History, Monitor
@@ -49,10 +49,12 @@ def train_online(
         resume: a checkpoint to go on from.
 
     Raises:
+        UserError: torch's default type is another one than float32, as an environment or the user may have set it.
         NotFiniteError: a loss became NaN or infinite; the last good checkpoint is kept.
     """
     spec = as_spec(env)
     check_env_workers(spec, config.env_workers)
+    check_default_dtype()
     expert = _fit_to_expert(agent, expert)
     replay = SeedReplayBuffer(
         min(config.buffer_size, config.frames + config.frames_per_batch),

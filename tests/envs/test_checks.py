@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import sys
 
 import gymnasium as gym
 import numpy as np
@@ -56,7 +57,14 @@ WRONG = {
     ),
     "no reward": ({"step": step_with(lambda o, r, te, tr, i: (o, None, te, tr, i))}, "the reward None, not one number"),
     "a reward of NaN": ({"step": step_with(lambda o, r, te, tr, i: (o, np.nan, te, tr, i))}, "returns the reward nan"),
-    "a step that raises": ({"step": lambda self, action: 1 / 0}, r"step\(\[0.0\]\) fails: division by zero"),
+    "a step that raises": (
+        {"step": lambda self, action: 1 / 0},
+        r"step\(\[0.0\]\) fails: ZeroDivisionError: division by zero \(test_checks\.py, line \d+\)\.$",
+    ),
+    "a step that ends the program": (
+        {"step": lambda self, action: sys.exit("no licence")},
+        r"step\(\[0.0\]\) fails: SystemExit: no licence \(test_checks\.py, line \d+\)\.",
+    ),
     "no width": ({"action_space": box(0.5, 0.5)}, "0.5 and 0.5 of action component 0 have no width.*ctrlrange"),
     "too wide": ({"action_space": box(-3e38, 3e38)}, "too wide to scale"),
     "dm_control's bounds of an actuator without limits": (
@@ -89,6 +97,11 @@ def test_no_time_limit_is_asked_about_at_once():
     assert spec.max_episode_steps == 7
     (episode,) = Evaluator(spec, episodes=1).record(lambda o: torch.zeros(1, 1, 1))[0]
     assert (len(episode.reward), bool(episode.truncated[-1])) == (7, True)
+
+
+def test_a_reward_may_be_a_bool():
+    spec = env_spec(changed(step=step_with(lambda o, r, te, tr, i: (o, True, te, tr, i))))
+    assert evaluate(lambda o: torch.zeros(1, 1, 1), spec, episodes=1).tolist() == [[20]]
 
 
 def test_statistics_that_drift_are_refused():
@@ -189,6 +202,26 @@ def test_nan_in_training_is_the_environments(what):
 def test_nan_in_an_evaluation_is_the_environments():
     with pytest.raises(UserError, match="gave NaN or infinity as its reward, in environment number 0 at step 8"):
         evaluate(lambda o: torch.zeros(1, 1, 1), env_spec(later("reward")), episodes=1)
+
+
+def test_the_end_of_the_program_in_a_simulator_is_a_sentence():
+    def step(self, action):
+        self.steps = getattr(self, "steps", 0) + 1
+        return sys.exit(3) if self.steps == 3 else Line.step(self, action)
+
+    with pytest.raises(
+        UserError,
+        match=r"step\(\) of environment number 0 fails after 2 steps .*: SystemExit: 3 \(test_checks\.py, line \d+\)\.",
+    ):
+        evaluate(lambda o: torch.zeros(1, 1, 1), env_spec(changed(step=step)), episodes=1)
+
+
+def test_that_copies_cannot_be_closed_is_said_once(caplog):
+    def close(self):
+        raise RuntimeError("no socket")
+
+    TorchEnv(env_spec(changed(close=close)), env_seeds([0], 4)).close()
+    assert ["close() fails: RuntimeError: no socket" in record.message for record in caplog.records] == [True]
 
 
 def test_environments_are_closed():

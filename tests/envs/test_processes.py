@@ -11,6 +11,7 @@ from dataclasses import replace
 from multiprocessing import active_children, parent_process
 from types import ModuleType
 
+import cloudpickle
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ import pytest
 from rlopt.envs import processes
 from rlopt.envs.batch.copies import make_copies
 from rlopt.envs.processes import ProcessCopies
+from rlopt.envs.sending import _make
 from rlopt.envs.spec import env_seeds, env_spec
 from rlopt.errors import UserError
 
@@ -214,3 +216,14 @@ def test_no_process_is_left_of_copies_that_cannot_be_made():
         ProcessCopies(env_spec(Unmade, {"home": os.getpid()}, max_episode_steps=7), [0, 1], 2)
     assert caught.tb is not None  # it holds on to all that was made, as a notebook's last error does
     assert not active_children()
+
+
+def test_a_registered_environment_that_cannot_be_read_spoils_no_other():
+    gym.register("Late-v0", entry_point=Line, max_episode_steps=5)
+    spec = env_spec(lambda: gym.make("Late-v0"))
+    packed = cloudpickle.dumps(gym.registry.pop("Late-v0"))
+    try:
+        copies = _make({"Lost-v0": b"of a module that is not here", "Late-v0": packed}, spec, [0], 0)
+        copies.close()
+    finally:
+        del gym.registry["Late-v0"]

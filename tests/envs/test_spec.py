@@ -11,6 +11,8 @@ import pytest
 from rlopt.envs import as_spec, env_spec, make_env
 from rlopt.errors import UserError
 
+from .line import Line
+
 
 def test_what_is_known_of_an_environment(counter_env):
     spec = env_spec(counter_env)
@@ -43,8 +45,26 @@ def test_discrete_actions_are_refused(env_id):
 
 def test_observations_that_are_no_vector_are_refused():
     gym.register("rlopt-test/Image-v0", entry_point=ImageEnv)
-    with pytest.raises(UserError, match="flat vector"):
+    with pytest.raises(UserError, match=r"flat vector.*FlattenObservation"):
         env_spec("rlopt-test/Image-v0")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_no_action_is_outside_its_space(dtype):
+    # in float32, -1.38 + (0.82 + 1.38) is more than 0.82, and the float32 nearest to 0.1 is more than 0.1
+    low, high = np.array([-1.38, -0.1, -0.7]), np.array([0.82, 0.1, 0.9])
+    space = gym.spaces.Box(low.astype(dtype), high.astype(dtype), dtype=dtype)
+    spec = env_spec(type("Strict", (Line,), {"action_space": space}), max_episode_steps=5)
+    ends = spec.to_env_units(np.array([[-1, -1, -1], [1, 1, 1]], np.float32))
+    assert all(space.contains(action) for action in ends)
+    np.testing.assert_allclose(ends, [low, high], rtol=2e-7)
+    assert spec.to_env_units(np.float32([0, 0, 0])).dtype == np.float32
+
+
+def test_whole_numbers_as_actions_are_refused():
+    space = gym.spaces.Box(-5, 5, (2,), np.int64)
+    with pytest.raises(UserError, match="has actions of int64; rlopt needs continuous ones"):
+        env_spec(type("Whole", (Line,), {"action_space": space}), max_episode_steps=5)
 
 
 class ImageEnv(gym.Env):

@@ -1,5 +1,7 @@
 """Any TorchRL environment: by hand, against gymnasium's pendulum, and with the random numbers of a seed its own."""
 
+from dataclasses import replace
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from torchrl.envs.utils import check_env_specs
 
 from rlopt.envs import as_seeds, env_spec
 from rlopt.envs.torchrl.env import TorchRLEnv
+from rlopt.envs.torchrl.simulator import Simulator
 from rlopt.errors import UserError
 
 from . import torchrl_tasks
@@ -77,6 +80,15 @@ def test_an_end_that_is_not_said_to_be_terminal_is_a_truncation():
     played = play(env, torch.zeros(5, 2, 2))
     assert not played["next", "terminated"].any()
     assert played["next", "truncated"].squeeze(-1).int().tolist() == [[0, 1, 0, 0, 1], [0, 0, 1, 0, 0]]
+
+
+def test_no_action_passes_the_bounds_by_rounding():
+    # in float32, -1.38 + (0.82 + 1.38) is more than 0.82
+    bounds = {"action_low": np.float32([-1.38, 0]), "action_high": np.float32([0.82, 1])}
+    simulator = Simulator(replace(env_spec(steps, max_episode_steps=3), **bounds), 1, "cpu")
+    simulator.begin()
+    stepped = simulator.step(torch.ones(1, 2))
+    assert stepped["observation"][0, 3] == np.float32(0.82)  # the environment echoes its first action
 
 
 def test_actions_reach_the_bounds_of_the_environment():

@@ -1,14 +1,17 @@
 """An environment that fails for its MuJoCo is answered with the one to install, and nothing else is."""
 
 import importlib.metadata
+import re
 import sys
 import types
 import warnings
 
 import gymnasium as gym
+import numpy as np
 import pytest
 
 from rlopt.envs import make_env
+from rlopt.envs.versions import told
 from rlopt.errors import UserError
 
 JOINT_TYPES = "joint_type = 3\nassert joint_type in ()"  # MuJoCo's enumerations equal no number from the left
@@ -94,7 +97,9 @@ def test_the_mujoco_to_install_is_named(installed, module, body, said):
 )
 def test_with_the_right_mujoco_the_reason_is_another(installed, module, mujoco):
     installed["mujoco"] = mujoco
-    assert message(module, "assert False") == "Environment 'rlopt-test/Choosy-v0' cannot be made: AssertionError."
+    assert message(module, "assert False").startswith(
+        "Environment 'rlopt-test/Choosy-v0' cannot be made: AssertionError ("
+    )
 
 
 @pytest.mark.parametrize("module", ["gymnasium_robotics.envs.maze.maps", "metaworlds", "dm_control_of_mine.mujoco"])
@@ -111,7 +116,9 @@ def test_a_dm_control_of_another_mujoco_is_told_its_own(installed, monkeypatch):
 
 def test_an_environment_is_answered_without_any_mujoco(installed):
     del installed["mujoco"]
-    assert message("dm_control.mujoco.index", "raise ValueError('no')").endswith("cannot be made: no.")
+    assert (
+        message("dm_control.mujoco.index", "raise ValueError('no')").partition(" (")[0].endswith("made: ValueError: no")
+    )
 
 
 def broken_mujoco():
@@ -168,3 +175,20 @@ def test_the_extra_of_a_missing_module_is_named(monkeypatch, module, extra):
     monkeypatch.setitem(sys.modules, module, None)  # as if it were not installed
     with pytest.raises(UserError, match=rf"{module}.* cannot be imported .*: pip install 'rlopt\[{extra}\]'\.$"):
         make_env(f"{module}:Some-v0")
+
+
+def test_an_exception_is_told_with_the_users_own_line():
+    def fail(look_up):
+        try:
+            look_up()
+        except Exception as error:
+            return told(error)
+
+    def goal():
+        return {}["goal"]
+
+    assert fail(goal) == f"KeyError: 'goal' (test_versions.py, line {goal.__code__.co_firstlineno + 1})"
+    # the innermost line is numpy's
+    assert re.fullmatch(
+        r"ValueError: .* \(test_versions\.py, line \d+\)", fail(lambda: np.reshape(np.zeros(3), (2, 2)))
+    )

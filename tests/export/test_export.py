@@ -63,6 +63,17 @@ def test_arrays_do_what_the_document_shows(model, observations):
     assert (str(file["env_id"]), str(file["seed"])) == ("nowhere:Unknown-v0", "43")
 
 
+def test_no_action_passes_the_bounds_by_rounding(tmp_path, observations):
+    path = save(tmp_path / "model.pt", build("bc"))
+    plain = PlainPolicy(rlopt.load_policy(path, seed=43))
+    plain.layers[-1].bias.fill_(100)  # the largest action
+    plain.low.fill_(-1.38)
+    plain.high.fill_(0.82)  # less than -1.38 + (0.82 + 1.38) in float32
+    arrays = formats.FORMATS["numpy"]
+    for actions in (plain(torch.tensor(observations)), arrays.run(arrays.write(plain, {}), observations)):
+        assert (np.asarray(actions) == np.float32(0.82)).all()
+
+
 def test_torchs_file_runs_where_rlopt_is_not(tmp_path, observations):
     path = save(tmp_path / "model.pt", build("ipmd", standardize_observations=True))
     written = exported(path, "torch")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rlopt.imitation import load_demonstrations
-from rlopt.imitation.checks import begin_with_resets
+from rlopt.imitation.checks import begin_with_resets, warn_of_length
 
 RESET = "the step in which it resets"
 
@@ -71,3 +71,10 @@ def test_what_looks_like_a_reset_and_is_none_is_kept(caplog):
 )
 def test_which_rewards_tell_of_resets(rewards, found):
     assert begin_with_resets([np.array(reward) for reward in rewards]) == found
+
+
+def test_an_episode_longer_than_the_time_limit_is_a_warning(caplog):
+    warn_of_length(200, 200)
+    assert not caplog.records
+    warn_of_length(600, 200)
+    assert "longest episode has 600 steps, and the environment's time limit is 200" in caplog.text

@@ -112,6 +112,10 @@ def test_a_last_step_without_a_next_observation_is_left_out_and_counted(said):
         ({"actions": np.array([[0], [-1], [1.0]])}, "Episode 1, step 1: .*clip it"),
         ({"actions": np.zeros((3, 2))}, "Episode 1: actions of size 2, but TestPush-v0 has 1"),
         ({"observations": np.zeros((4, 3))}, "Episode 1: 'observations' have size 3, but TestPush-v0 has 2"),
+        (
+            {"observations": np.zeros(2), "actions": np.zeros(1)},
+            r"size 1, but TestPush-v0 has 2\. A dict must hold a whole",
+        ),
         ({"observations": np.zeros((6, 2))}, "Episode 1: 6 observations and 3 actions: give one observation more"),
         (
             {"observations": np.array([object()] * 4)},
@@ -154,6 +158,8 @@ def test_dicts_are_joined_in_the_order_of_the_space():
     steps = {"b": np.arange(4.0)[:, None], "a": 10 + np.arange(8.0).reshape(4, 2)}  # the recorded order is b, a
     data = from_episodes([walk(3, **CUT) | {"observations": steps}], "TestDict-v0")
     assert data.observation[1].tolist() == [12, 13, 1]
+    each = [{key: value[step] for key, value in steps.items()} for step in range(4)]
+    assert from_episodes([walk(3, **CUT) | {"observations": each}], "TestDict-v0").digest == data.digest
     with pytest.raises(UserError, match="'observations' lack b"):
         from_episodes([walk(3) | {"observations": {"a": np.zeros((4, 2))}}], "TestDict-v0")
 
@@ -233,7 +239,7 @@ def test_arrays_that_are_refused(tmp_path):
         load_demonstrations(tmp_path / "damaged.npz", env="TestPush-v0")
     with pytest.raises(UserError, match=r"Demonstrations not found: .*nothing\.npz"):
         load_demonstrations(tmp_path / "nothing.npz", env="TestPush-v0")
-    with pytest.raises(UserError, match=r"cannot be read from a int; formats that can: .*D4RL"):
+    with pytest.raises(UserError, match=r"cannot be read from a int: give a path, a dict of arrays"):
         load_demonstrations(3)
 
 
@@ -243,6 +249,23 @@ def test_the_expert_buffer_takes_them(tmp_path):
         assert len(ExpertReplayBuffer(source, env="TestPush-v0")) == 3
         with pytest.raises(UserError, match="env="):
             ExpertReplayBuffer(source)
+
+
+def test_a_torch_file_may_hold_them(tmp_path):
+    tensors = [{key: torch.as_tensor(value) for key, value in episode.items()} for episode in TWO]
+    for number, content in enumerate((tensors, tensors[0])):
+        path = tmp_path / f"mine{number}.pt"
+        torch.save(content, path)
+        data, right = load_demonstrations(path, env="TestPush-v0"), from_episodes(TWO[: 2 - number], "TestPush-v0")
+        assert data.digest == right.digest
+        with pytest.raises(UserError, match="env="):
+            load_demonstrations(path)
+
+
+def test_other_formats_are_not_called_damaged(tmp_path):
+    (tmp_path / "steps.csv").write_text("x,y\n1,2\n")
+    with pytest.raises(UserError, match=r"steps\.csv is of no format that rlopt reads .*own-data.*\.npz file"):
+        load_demonstrations(tmp_path / "steps.csv", env="TestPush-v0")
 
 
 def test_the_environment_comes_along():

@@ -183,5 +183,7 @@ def test_the_sentence_of_a_log():
     assert line == "BC: return 70.0 over 2 seeds, 0.700 of the expert (normalised, IQM), worst seed 0.600."
     line = score_line("BC", returns, demonstrations(expert_return=None))
     assert line == "BC: return 70.0 over 2 seeds; the expert's return is not recorded, so there is no score."
+    line = score_line("BC", returns, demonstrations(expert_return=-1000.0))
+    assert line == "BC: return 70.0 over 2 seeds; the expert is no better than random actions, so there is no score."
     line = score_line("BC", returns, demonstrations(), np.array([[True, True], [False, True]]))
     assert line.startswith("BC: return 70.0 over 2 seeds, success rate 75%, 0.700 of the expert")

@@ -84,7 +84,7 @@ BAD_FILES = {
     "empty": (lambda: Path("bad.pt").write_bytes(b""), ["damaged"]),
     "a text": (lambda: Path("bad.pt").write_text("observation,action\n0,0\n"), ["damaged"]),
     "a folder": (lambda: Path("bad.pt").mkdir(), ["is a folder"]),
-    "another dict": (lambda: torch.save({"obs": torch.zeros(3)}, "bad.pt"), ["not a file of demonstrations", COLLECT]),
+    "another dict": (lambda: torch.save({"mean": torch.zeros(3)}, "bad.pt"), ["not a file of demonstrations", COLLECT]),
     "a tensor": (lambda: torch.save(torch.zeros(3), "bad.pt"), ["not a file of demonstrations", COLLECT]),
     "the metadata": (lambda: Path("data/metadata.pt").rename("bad.pt"), ["'transitions' is missing"]),
     "of the future": (with_change(lambda state: state.update(version=2)), ["Version 2"]),

@@ -55,6 +55,8 @@ def test_all_steps_take_it(own, call):
     assert code == 0, err
     demonstrations = own / "expert_data" / NAME / "expert_buffer.pt"
     run = only((own / "logs" / "sac" / NAME).iterdir())
+    data = torch.load(demonstrations, weights_only=True)
+    assert ("no better than that of random actions" in err) == (data["expert_return"] <= data["random_return"])
     config = json.loads((run / "config.json").read_text())["config"]
     assert config["env"] == "own_module:own/Push-v0"
     assert config["env_kwargs"] == {"goal": 0.5, "name": "red"}

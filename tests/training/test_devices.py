@@ -20,6 +20,16 @@ def test_cpu_is_taken_without_a_word(caplog):
     assert caplog.records == []
 
 
+def test_another_default_type_is_refused():
+    agent = sac()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with pytest.raises(UserError, match=r"default type is torch.float64.*set_default_dtype\(torch.float32\)"):
+            train_online(agent, "Pendulum-v1", settings())
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 @pytest.mark.parametrize("name", ["cuda", "cuda:0"])
 def test_without_cuda_there_is_one_warning_line(name, caplog, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)

@@ -13,8 +13,8 @@ from rlopt.envs.spec import EnvSpec
 from rlopt.envs.torchrl.source import copies, first_reset, make
 from rlopt.envs.torchrl.spec import keys_of
 from rlopt.envs.torchrl.streams import Stream
-from rlopt.envs.versions import one_line
-from rlopt.errors import UserError
+from rlopt.envs.versions import told
+from rlopt.errors import ANYTHING, UserError
 
 _in_use: WeakKeyDictionary[EnvBase, "Simulator"] = WeakKeyDictionary()
 """Who has reset each environment last: the only one of a process is used for training and for evaluation."""
@@ -35,7 +35,8 @@ class Simulator:
         self.num_envs = copies(self.env) or num_envs
         self.keys = keys_of(self.env, spec.env_id)
         self.low = torch.as_tensor(spec.action_low, device=self.env.device)
-        self.width = torch.as_tensor(spec.action_high, device=self.env.device) - self.low
+        self.high = torch.as_tensor(spec.action_high, device=self.env.device)
+        self.width = self.high - self.low
         self.dtype = self.env.full_action_spec[self.keys.action].dtype
         self.length = torch.zeros(self.num_envs, 1, dtype=torch.int64, device=self.env.device)
         self.stream = Stream(self.env.device)
@@ -54,7 +55,7 @@ class Simulator:
                 if seed is not None:
                     self.env.set_seed(seed)
                 self.state = first_reset(self.env, self.num_envs)
-            except Exception as error:  # an environment can raise anything
+            except ANYTHING as error:  # an environment can raise anything
                 raise self._failure("reset()", error) from error
         _in_use[self.env] = self
         self.length.zero_()
@@ -71,7 +72,7 @@ class Simulator:
             try:
                 state = self.state.set("_reset", where)
                 self.state = self.env.reset(state, select_reset_only=True).exclude("_reset")
-            except Exception as error:  # likewise
+            except ANYTHING as error:  # likewise
                 raise self._failure("reset()", error) from error
         self.length.masked_fill_(where, 0)
         return self.observed()
@@ -83,11 +84,13 @@ class Simulator:
             `observation` `[N, O]`; `reward`, `terminated`, `truncated`, `episode_length` and, where the environment says so,
             whether it is a success (`SUCCESS`), `[N, 1]`.
         """
-        own = self.low + 0.5 * (action.to(self.low.device) + 1) * self.width
+        own = (self.low + 0.5 * (action.to(self.low.device) + 1) * self.width).minimum(
+            self.high
+        )  # in spite of rounding
         with self.stream:
             try:
                 stepped = self.env.step(self.state.set(self.keys.action, own.to(self.dtype)))
-            except Exception as error:  # likewise
+            except ANYTHING as error:  # likewise
                 raise self._failure("step()", error) from error
             following = stepped.get("next")
             self.state = self.env.step_mdp(stepped)
@@ -113,8 +116,8 @@ class Simulator:
         if self.env is not self.spec.source:
             self.env.close(raise_if_closed=False)
 
-    def _failure(self, what: str, error: Exception) -> UserError:
-        return UserError(f"{self.spec.env_id}: {what} fails: {type(error).__name__}: {one_line(error)}.")
+    def _failure(self, what: str, error: BaseException) -> UserError:
+        return UserError(f"{self.spec.env_id}: {what} fails: {told(error)}.")
 
 
 def joined(parts: Sequence[Tensor]) -> Tensor:

@@ -13,8 +13,8 @@ from tensordict import TensorDict, TensorDictBase
 from torchrl.envs import EnvBase, TransformedEnv
 
 from rlopt.envs.spec import EnvSpec
-from rlopt.envs.versions import import_refusal, one_line
-from rlopt.errors import UserError
+from rlopt.envs.versions import import_refusal, told
+from rlopt.errors import ANYTHING, UserError
 
 PREFIX = "torchrl:"
 """`torchrl:module:factory` names a TorchRL environment."""
@@ -105,8 +105,8 @@ def remember(source: Any, kwargs: Mapping[str, Any], env: Any) -> None:
 def _called(name: str, source: Callable[..., Any], kwargs: Mapping[str, Any]) -> EnvBase:
     try:
         env = source(**kwargs)
-    except Exception as error:  # an environment's constructor can raise anything
-        raise UserError(f"Environment {name!r} cannot be made: {one_line(error)}.{_own_mujoco(error)}") from error
+    except ANYTHING as error:  # an environment's constructor can raise anything
+        raise UserError(f"Environment {name!r} cannot be made: {told(error)}.{_own_mujoco(error)}") from error
     if not isinstance(env, EnvBase):
         raise UserError(f"Environment {name!r} is a {type(env).__name__}, not a TorchRL environment (EnvBase).")
     return env

@@ -13,11 +13,11 @@ from torchrl.data import Bounded
 from torchrl.envs import EnvBase, StepCounter, TransformedEnv
 
 from rlopt.envs.checks import LARGEST_WIDTH
-from rlopt.envs.spec import EnvSpec
+from rlopt.envs.spec import EnvSpec, float32_within
 from rlopt.envs.torchrl.source import base_of, copies, default_device, find, first_reset, make, name_of
 from rlopt.envs.torchrl.streams import Stream
-from rlopt.envs.versions import one_line
-from rlopt.errors import UserError, warn
+from rlopt.envs.versions import told
+from rlopt.errors import ANYTHING, UserError, warn
 
 
 class Keys(NamedTuple):
@@ -135,7 +135,7 @@ def _bounds(env: EnvBase, keys: Keys, name: str) -> tuple[np.ndarray, np.ndarray
         raise UserError(
             f"{name} has the action bounds {low[0].tolist()} to {high[0].tolist()}; rlopt needs finite ones."
         )
-    return low[0].numpy().astype(np.float32), high[0].numpy().astype(np.float32)
+    return float32_within(low[0].numpy(), np.inf), float32_within(high[0].numpy(), -np.inf)
 
 
 def _look_once(env: EnvBase, name: str, keys: Keys, size: int) -> None:
@@ -162,8 +162,8 @@ def _look_once(env: EnvBase, name: str, keys: Keys, size: int) -> None:
             state = env.step_mdp(state)
     except UserError:
         raise
-    except Exception as error:  # an environment can raise anything
-        raise UserError(f"{name}: a reset or step fails: {type(error).__name__}: {one_line(error)}.") from error
+    except ANYTHING as error:  # an environment can raise anything
+        raise UserError(f"{name}: a reset or step fails: {told(error)}.") from error
     first, other, again = starts
     if not torch.equal(first, again):
         warn(f"{name}: set_seed(seed) gives other starts each time, so evaluations of methods are not paired.")
