@@ -20,8 +20,7 @@ from rlopt.imitation.expert_buffer import ExpertReplayBuffer
 from rlopt.imitation.readers import environment_of, prepare_demonstrations
 from rlopt.logs.files import check_writable, write_text_atomically
 from rlopt.logs.run_folder import to_json
-from rlopt.report.plots import counted
-from rlopt.report.scores import score_summary, success_summary
+from rlopt.report.scores import counted, score_summary, success_summary
 from rlopt.report.study_plots import ablation_figure
 from rlopt.training.devices import choose_device
 from rlopt.training.memory import check_memory
@@ -101,7 +100,7 @@ def plan_ablations(
         write_text_atomically(directory / "ablations.json", json.dumps(to_json(results), indent=2) + "\n")
         ablation_figure(
             cells,
-            title=f"{spec.name}: IPMD, {counted(demos, 'demonstration')}, {frames:,} frames, {num_seeds} seeds",
+            title=f"{spec.name}: IPMD, {counted(demos, 'demonstration')}, {frames:,} frames, {counted(num_seeds, 'seed')}",
             path=directory / "ablations.png",
             scored=data.expert_return is not None,
         )

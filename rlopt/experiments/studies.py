@@ -23,7 +23,7 @@ from rlopt.imitation.expert_buffer import ExpertReplayBuffer
 from rlopt.imitation.readers import environment_of, prepare_demonstrations
 from rlopt.logs.files import check_writable, write_text_atomically
 from rlopt.logs.run_folder import to_json
-from rlopt.report.scores import score_summary, success_summary
+from rlopt.report.scores import counted, score_summary, success_summary
 from rlopt.report.study_plots import study_figure
 from rlopt.training.devices import choose_device
 from rlopt.training.memory import check_memory
@@ -149,7 +149,7 @@ def plan_demonstrations(
         study_figure(
             scores,
             [str(count) for count in counts],
-            title=f"{spec.name}: {num_seeds} seeds per point",
+            title=f"{spec.name}: {counted(num_seeds, 'seed')} per point",
             x_label="Demonstrations" if subsample == 1 else f"Demonstrations, every {subsample}th transition",
             path=directory / "demonstrations.png",
             scored=data.expert_return is not None,

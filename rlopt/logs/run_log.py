@@ -84,7 +84,7 @@ class RunLog:
             return
         with suppress(UserError):  # of a disk that is too full for this line: `error` is what counts
             if not self._file.closed:
-                self._log_line("ERROR", f"stopped by {kind.__name__}: {error}")
+                self._log_line("ERROR", f"stopped by {kind.__name__}" + f": {error}" * bool(str(error)))
         with suppress(UserError):
             self.close(failed=True)
 

@@ -8,7 +8,8 @@ from matplotlib.ticker import MaxNLocator
 
 from rlopt.imitation.demonstrations import Demonstrations
 from rlopt.report.page import Page, Picture, Section, Table
-from rlopt.report.plots import GREY, counted, drawing
+from rlopt.report.plots import GREY, drawing
+from rlopt.report.scores import counted
 
 _SHOWN_CURVES = 4
 

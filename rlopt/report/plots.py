@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike
 
 from rlopt.agents.methods import METHODS
 from rlopt.logs.files import atomic_file
+from rlopt.report.scores import counted
 from rlopt.report.statistics import iqm, stratified_bootstrap_ci
 
 GREY = "#555555"
@@ -182,11 +183,6 @@ def reference_line(axes: Axes, level: float, text: str, style: str) -> None:
     """A grey line at `level`, with `text` to the right of the axes."""
     axes.axhline(level, color=GREY, linestyle=style, linewidth=1.2, zorder=3)
     axes.annotate(text, (1.01, level), xycoords=("axes fraction", "data"), color=GREY, va="center", fontsize=10.5)
-
-
-def counted(number: int, noun: str) -> str:
-    """A number and its noun: "1 seed", "5 seeds"."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _score_bar(axes: Axes, place: int, centre: float, interval: np.ndarray, scores: np.ndarray, colour: str) -> None:

@@ -10,6 +10,7 @@ from rlopt.logs.progress import format_seconds
 from rlopt.report import plots
 from rlopt.report.page import Page, Picture, Section, Table, Text, clip_of
 from rlopt.report.results import FILES, results_notes, results_rows, results_title
+from rlopt.report.scores import counted
 from rlopt.report.settings_table import settings_of, settings_sections
 from rlopt.report.statistics import shown
 
@@ -93,7 +94,7 @@ def _demonstrations(results: Mapping[str, Any], stages: Mapping[str, Mapping[str
         digest = expert.get("demonstrations_sha256")
         source = f"{expert.get('demonstrations', 'an expert')}, trained and recorded by this comparison"
     left_out = config.get("skip_demos", 0)
-    learned = plots.counted(results["demonstrations"], "demonstration")
+    learned = counted(results["demonstrations"], "demonstration")
     rows = [
         ("From", str(source)),
         ("SHA-256", digest or "not recorded"),

@@ -13,7 +13,7 @@ from rlopt.logs.files import write_text_atomically
 from rlopt.logs.progress import format_seconds
 from rlopt.logs.run_folder import library_versions, to_json
 from rlopt.report import plots
-from rlopt.report.scores import score_summary, speed_summary, success_summary
+from rlopt.report.scores import counted, score_summary, speed_summary, success_summary
 from rlopt.report.statistics import shown
 
 
@@ -136,7 +136,7 @@ def results_title(results: Mapping[str, Any]) -> str:
     """What was compared, in a line."""
     return (
         f"{results['env']} on {results['device']}; seeds {', '.join(map(str, results['seeds']))}; "
-        f"{plots.counted(results['demonstrations'], 'demonstration')}"
+        f"{counted(results['demonstrations'], 'demonstration')}"
     )
 
 

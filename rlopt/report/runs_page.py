@@ -9,6 +9,7 @@ from rlopt.report.page import Page, Picture, Section, Table, Text
 from rlopt.report.result_page import CURVES, listed, versions_table
 from rlopt.report.results import is_scored, score_cells, score_header
 from rlopt.report.run_folders import Run, Runs
+from rlopt.report.scores import counted
 from rlopt.report.settings_table import settings_of, settings_sections
 from rlopt.report.statistics import shown
 
@@ -35,7 +36,7 @@ def runs_page(runs: Runs, picture: Path | str, command: str) -> Page:
     ]
     finished = [_state(run) for run in columns.values()].count("finished")
     verb = "is" if finished == 1 else "are"
-    lead = f"{plots.counted(len(columns), 'run')}, of which {finished} {verb} finished."
+    lead = f"{counted(len(columns), 'run')}, of which {finished} {verb} finished."
     return Page(f"{runs.env_id}: {titles}", lead, sections)
 
 

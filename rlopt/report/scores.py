@@ -57,6 +57,11 @@ def success_summary(successes: np.ndarray | None) -> dict[str, Any]:
     }
 
 
+def counted(number: int, noun: str) -> str:
+    """A number and its noun: "1 seed", "5 seeds"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def success_words(successes: np.ndarray | None) -> str:
     """For a sentence: ", success rate 85%", or nothing where successes are not known."""
     return "" if successes is None else f", success rate {successes.mean():.0%}"
@@ -65,7 +70,7 @@ def success_words(successes: np.ndarray | None) -> str:
 def score_line(title: str, returns: np.ndarray, data: Demonstrations, successes: np.ndarray | None = None) -> str:
     """One sentence for the log: return, success rate and normalised score of final episodes `[S, episodes]`."""
     summary = score_summary(returns.mean(1), data)
-    text = f"{title}: return {returns.mean():.1f} over {len(returns)} seeds{success_words(successes)}"
+    text = f"{title}: return {returns.mean():.1f} over {counted(len(returns), 'seed')}{success_words(successes)}"
     if data.expert_return is None:
         return f"{text}; the expert's return is not recorded, so there is no score."
     if np.isfinite(summary["normalized_iqm"]):

@@ -46,10 +46,14 @@ def test_the_log_begins_with_the_command_of_a_script(tmp_path, monkeypatch, type
     assert lines[: 2 if expected else 1] == ([expected] if expected else []) + ["begins"]
 
 
-def test_an_exception_is_logged_and_not_swallowed(tmp_path):
-    with pytest.raises(RuntimeError, match="diverged"), open_log(tmp_path):
-        raise RuntimeError("diverged")
-    assert "ERROR   stopped by RuntimeError: diverged" in (tmp_path / "rlopt.log").read_text()
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(RuntimeError("diverged"), "RuntimeError: diverged"), (KeyboardInterrupt(), "KeyboardInterrupt")],
+)
+def test_an_exception_is_logged_and_not_swallowed(tmp_path, error, told):
+    with pytest.raises(type(error)), open_log(tmp_path):
+        raise error
+    assert f"ERROR   stopped by {told}\n" in (tmp_path / "rlopt.log").read_text()
 
 
 def test_close_twice_is_harmless(tmp_path):

@@ -181,6 +181,7 @@ def test_the_sentence_of_a_log():
     returns = np.array([[90.0, 70.0], [60.0, 60.0]])
     line = score_line("BC", returns, demonstrations())
     assert line == "BC: return 70.0 over 2 seeds, 0.700 of the expert (normalised, IQM), worst seed 0.600."
+    assert score_line("BC", returns[:1], demonstrations()).startswith("BC: return 80.0 over 1 seed, 0.800")
     line = score_line("BC", returns, demonstrations(expert_return=None))
     assert line == "BC: return 70.0 over 2 seeds; the expert's return is not recorded, so there is no score."
     line = score_line("BC", returns, demonstrations(expert_return=-1000.0))

@@ -84,9 +84,8 @@ class Simulator:
             `observation` `[N, O]`; `reward`, `terminated`, `truncated`, `episode_length` and, where the environment says so,
             whether it is a success (`SUCCESS`), `[N, 1]`.
         """
-        own = (self.low + 0.5 * (action.to(self.low.device) + 1) * self.width).minimum(
-            self.high
-        )  # in spite of rounding
+        own = self.low + 0.5 * (action.to(self.low.device) + 1) * self.width
+        own = own.minimum(self.high)  # in spite of rounding
         with self.stream:
             try:
                 stepped = self.env.step(self.state.set(self.keys.action, own.to(self.dtype)))
