@@ -144,10 +144,11 @@ def find(arrays: Mapping[str, Any], part: str) -> Any:
 
 
 def as_array(value: Any, where: str) -> np.ndarray:
-    """An array, a tensor or nested lists as an array. Raises UserError if it is none of numbers, or empty."""
+    """An array, a tensor or nested lists as an array; what is masked is NaN. Raises UserError if empty, or no numbers."""
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu()
         value = value.float() if value.dtype == torch.bfloat16 else value  # numpy has no such type
+    value = value.astype(np.float64).filled(np.nan) if np.ma.is_masked(value) else value
     try:
         array = np.asarray(value)
     except (ValueError, TypeError, RuntimeError) as error:  # lists of unequal lengths, or of tensors elsewhere

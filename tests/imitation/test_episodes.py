@@ -125,6 +125,7 @@ def test_a_last_step_without_a_next_observation_is_left_out_and_counted(said):
         ({"rewards": [1, 2]}, "Episode 1: 2 rewards and 3 actions"),
         ({"terminated": [True, False, False]}, "Episode 1, step 0: terminations is set before the last step"),
         ({"observations": np.full((4, 2), np.nan)}, "'observation' holds NaN or infinity"),
+        ({"actions": np.ma.masked_equal([[0], [-9], [1]], -9)}, "'action' holds NaN or infinity"),
     ],
 )
 def test_what_is_refused(change, message):
