@@ -129,12 +129,25 @@ def warn_of_resets(rewards: Sequence[np.ndarray]) -> None:
         )
 
 
-def warn_of_length(longest: int, time_limit: int) -> None:
-    """Say so if an episode has more steps than its environment allows, 0 for no limit."""
+def warn_of_odd_episodes(observations: Sequence[np.ndarray], rewards: Sequence[np.ndarray], time_limit: int) -> None:
+    """Say what looks as if it went wrong in the recording.
+
+    Args:
+        observations: that follow the steps of each episode, `[T, O]`.
+        rewards: of each episode, `[T]`; none if any episode has none.
+        time_limit: steps that the environment allows in an episode, 0 for no limit.
+    """
+    warn_of_resets(rewards)
+    longest = max(map(len, observations))
     if 0 < time_limit < longest:
         warn(
             f"The longest episode has {longest} steps, and the environment's time limit is {time_limit}: were all ends "
             "recorded, those by the time limit ('truncations'), too? If it was another one, say --max-episode-steps."
+        )
+    if still := sum(len(rows) > 2 and bool((rows == rows[0]).all()) for rows in observations):
+        warn(
+            f"In {still} of {len(observations)} episodes every observation is the same one: if the environment fills one "
+            "array again and again, record copies of it."
         )
 
 

@@ -17,7 +17,7 @@ from rlopt.commands import called
 from rlopt.envs.observations import flatten_observations, observation_space
 from rlopt.envs.spec import EnvSpec, as_spec
 from rlopt.errors import UserError, warn
-from rlopt.imitation.checks import ROUNDING, check_no_actions, storable, unread_flags, warn_of_length, warn_of_resets
+from rlopt.imitation.checks import ROUNDING, check_no_actions, storable, unread_flags, warn_of_odd_episodes
 from rlopt.imitation.demonstrations import Demonstrations
 
 NAMES = {
@@ -102,8 +102,8 @@ def from_episodes(
             f"taken for cut off, {ends} for terminated. Give 'terminated' and 'truncated' to be sure."
         )
     rewards = [steps.reward for steps in read if steps.reward is not None]
-    if len(rewards) == len(read):
-        warn_of_resets(rewards)
+    following = [steps.next_observation for steps in read]
+    warn_of_odd_episodes(following, rewards if len(rewards) == len(read) else [], spec.max_episode_steps)
     unacted = sum(not steps.action.shape[1] for steps in read)
     if unacted not in (0, len(read)):
         raise UserError(f"{unacted} of {len(read)} episodes have no actions: give all of them, or none.")
@@ -111,7 +111,6 @@ def from_episodes(
     if expert_return is None and None not in totals:
         expert_return = float(np.mean(totals))  # type: ignore[arg-type]
     lengths = torch.tensor([len(steps.action) for steps in read])
-    warn_of_length(int(lengths.max()), spec.max_episode_steps)
     last = lengths.cumsum(0) - 1
 
     def rows(parts: list[np.ndarray]) -> torch.Tensor:
@@ -124,7 +123,7 @@ def from_episodes(
         env_id=spec.env_id,
         observation=rows([steps.observation for steps in read]),
         action=rows(_scaled([steps.action for steps in read], spec, actions_scaled)),
-        next_observation=rows([steps.next_observation for steps in read]),
+        next_observation=rows(following),
         reward=rows([np.zeros(len(s.action)) if s.reward is None else s.reward for s in read]),
         terminated=flags_at_ends([steps.terminated for steps in read]),
         truncated=flags_at_ends([steps.truncated for steps in read]),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rlopt.imitation import load_demonstrations
-from rlopt.imitation.checks import begin_with_resets, warn_of_length
+from rlopt.imitation.checks import begin_with_resets, warn_of_odd_episodes
 
 RESET = "the step in which it resets"
 
@@ -73,8 +73,16 @@ def test_which_rewards_tell_of_resets(rewards, found):
     assert begin_with_resets([np.array(reward) for reward in rewards]) == found
 
 
-def test_an_episode_longer_than_the_time_limit_is_a_warning(caplog):
-    warn_of_length(200, 200)
-    assert not caplog.records
-    warn_of_length(600, 200)
-    assert "longest episode has 600 steps, and the environment's time limit is 200" in caplog.text
+@pytest.mark.parametrize(
+    ("observations", "message"),
+    [
+        (np.arange(200), ""),
+        (np.arange(201), "longest episode has 201 steps, and the environment's time limit is 200"),
+        (np.full(3, 7), "In 1 of 2 episodes every observation is the same one: "),
+        (np.full(2, 7), ""),  # two steps may well end where they began
+    ],
+)
+def test_episodes_that_look_wrong_are_a_warning(observations, message, caplog):
+    warn_of_odd_episodes([np.arange(3.0)[:, None], observations[:, None]], [], 200)
+    assert len(caplog.messages) == bool(message)
+    assert message in caplog.text
