@@ -1,20 +1,22 @@
-"""What the tests share: cores, one thread each, random transitions, and the name of an environment."""
+"""What the tests share: cores, one thread each, random transitions, and the name of an environment.
+
+It loads torch only in fixtures: the process that shares the tests out among the cores needs none, and the others wait for it.
+"""
+
+from __future__ import annotations
 
 import os
 import signal
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import torch
-from PIL import Image
 
 from rlopt.cores import available_workers
-from rlopt.transition import Transition
 
-from .envs.counter import COUNTER
+if TYPE_CHECKING:
+    from rlopt.transition import Transition
 
-torch.set_num_threads(1)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background jobs: tests interrupt themselves
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -38,9 +40,18 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         option.numprocesses, option.dist = min(cores, MOST_PROCESSES), "loadfile"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    import torch
+
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(autouse=True)
 def own_arithmetic():
     """Hypothesis, and every other test, need denormal numbers, which benchmarks turn off."""
+    import torch
+
     yield
     torch.set_flush_denormal(False)
 
@@ -50,6 +61,8 @@ def blank_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
     """Only tests that look at pictures draw them: one takes half a second, and whole runs write some two hundred."""
 
     def save(figure: Any, file: Any, **how: Any) -> None:
+        from PIL import Image
+
         width, height = figure.get_size_inches() * how.get("dpi", 100)
         Image.new("RGB", (round(width), round(height))).save(file, "png")
 
@@ -59,12 +72,17 @@ def blank_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
 
 @pytest.fixture
 def counter_env() -> str:
+    from .envs.counter import COUNTER
+
     return COUNTER
 
 
 @pytest.fixture
 def make_batch() -> Callable[..., Transition]:
     """A function of (S, B): random transitions `[S, B]`, every fifth of them terminating."""
+    import torch
+
+    from rlopt.transition import Transition
 
     def make(num_seeds: int, batch: int, observation_size: int = 3, action_size: int = 1, seed: int = 0) -> Transition:
         generator = torch.Generator().manual_seed(seed)
@@ -86,6 +104,7 @@ def make_batch() -> Callable[..., Transition]:
 @pytest.fixture
 def assert_same_state() -> Callable[..., None]:
     """A function of two state dicts: same keys, same values; bit for bit unless it is given tolerances."""
+    import torch
 
     def check(a: Any, b: Any, where: str = "state", **tolerances: float) -> None:
         if isinstance(a, dict):
