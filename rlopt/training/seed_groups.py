@@ -82,6 +82,7 @@ class SeedGroups:
 
     def __init__(self, agent: Agent, sizes: Sequence[int]):
         self.owners: list[Tensor] = []
+        """Of all groups' tensors (`_owner`), never read."""
         self.sizes = list(sizes)
         self.bounds = [(sum(sizes[:i]), sum(sizes[: i + 1])) for i in range(len(sizes))]
         self.agents: list[Agent] = []

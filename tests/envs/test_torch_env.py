@@ -255,10 +255,10 @@ def test_an_exception_in_an_environment_names_it():
     env = TorchEnv(env_spec(Failing, max_episode_steps=50), [0, 1, 2])
     with pytest.raises(UserError) as error:
         play(env, -torch.ones(50, 3, 1))
-    message = str(error.value)
-    assert message == (
+    line = Failing.step.__code__.co_firstlineno + 2
+    assert str(error.value) == (
         "Failing: step() of environment number 0 fails after 2 steps of an episode: "
-        "ValueError: the simulator lost its license."
+        f"ValueError: the simulator lost its license (test_torch_env.py, line {line})."
     )
 
 

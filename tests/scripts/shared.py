@@ -31,6 +31,7 @@ STDERR_LINES = (
     r"expert \(seed \d+ at its best\) -\d+\.\d, random policy -\d+\.\d\.",
     r"(IPMD|BC): return -\d+\.\d over 2 seeds.*\.",
     r"Learned reward against true reward on fresh policy data: Pearson -?\d\.\d\d\.",
+    r"warning: The demonstrations' mean return, .*, so that there is no score: raise --frames\.",  # few frames, indeed
 )
 
 
