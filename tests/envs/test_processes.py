@@ -146,6 +146,8 @@ def test_the_users_script_does_not_run_again_in_a_process(source, tmp_path, monk
     monkeypatch.setitem(sys.modules, "__main__", script)
     exec("from tests.envs.line import Line, gym\nclass Own(Line): pass", script.__dict__)
     exec("def wrapped(): return gym.Wrapper(gym.make('rlopt-test/InScript-v0'))", script.__dict__)
+    for other in [name for name in gym.registry if name.startswith("rlopt-test/")]:  # of modules that load torch
+        monkeypatch.delitem(gym.registry, other)
     known = gym.envs.registration.EnvSpec("rlopt-test/InScript-v0", "__main__:Own", max_episode_steps=7)
     monkeypatch.setitem(gym.registry, known.id, known)
     copies = ProcessCopies(env_spec(getattr(script, source, source)), [0], 1)
