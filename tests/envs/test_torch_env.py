@@ -244,6 +244,24 @@ def test_an_environment_that_does_not_come_back_begins_anew(counter_env, caplog)
     assert "2 of 2 environments of rlopt-test/Counter-v0 do not come back" in caplog.text
 
 
+class OneArray(Line):
+    """Observes in one array that it fills again and again."""
+
+    def look(self):
+        self.seen = getattr(self, "seen", np.zeros(2, np.float32))
+        self.seen[:] = self.x, self.v
+        return self.seen
+
+
+def test_observations_in_one_array_are_copied():
+    actions = random_actions(50, 2, 1)
+    played, expected = (
+        play(TorchEnv(env_spec(env, max_episode_steps=20), [0, 1]), actions) for env in (OneArray, Line)
+    )
+    for key in ("observation", ("next", "observation")):
+        assert torch.equal(played[key], expected[key])
+
+
 class Failing(Line):
     def step(self, action):
         if self.v < -0.1:
