@@ -219,16 +219,16 @@ def env_spec(
         assert isinstance(observed, Box)
         assert isinstance(space, Box)
         assert limit is not None
-        bounds = float32_within(space.low, np.inf), float32_within(space.high, -np.inf)
+        bounds = float32_bounds(space.low, space.high)
         sizes = observed.shape[0], space.shape[0]
         return EnvSpec(name, *sizes, *bounds, limit, _gymnasium_spec(source), dict(kwargs or {}), alike)
 
 
-def float32_within(bound: np.ndarray, inwards: float) -> np.ndarray:
-    """A bound as float32; where that is farther out, the next number inwards (towards inf or -inf)."""
-    rounded = bound.astype(np.float32)
-    outside = rounded < bound if inwards > 0 else rounded > bound
-    return np.where(outside, np.nextafter(rounded, np.float32(inwards)), rounded)
+def float32_bounds(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds as float32; one that this would move outwards is the next number inwards."""
+    lower, upper = low.astype(np.float32), high.astype(np.float32)
+    inner = np.nextafter(lower, np.float32(np.inf)), np.nextafter(upper, np.float32(-np.inf))
+    return np.where(lower < low, inner[0], lower), np.where(upper > high, inner[1], upper)
 
 
 def _may_be_torchrl(source: Any) -> bool:

@@ -71,16 +71,21 @@ def import_refusal(module: str, error: ImportError) -> str:
 
 def one_line(error: BaseException) -> str:
     """What an exception says, or its name if it says nothing, without a full stop."""
-    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    return _words(error) or type(error).__name__
 
 
 def told(error: BaseException) -> str:
     """Kind, words and place of an exception from code that is not rlopt's, for a sentence, without a full stop."""
-    says = " ".join(str(error).split()).rstrip(".")
-    return type(error).__name__ + f": {says}" * bool(says) + place(error)
+    says = _words(error)
+    return type(error).__name__ + f": {says}" * bool(says) + _place(error)
 
 
-def place(error: BaseException) -> str:
+def _words(error: BaseException) -> str:
+    """What it says, in one line and without a full stop."""
+    return " ".join(str(error).split()).rstrip(".")
+
+
+def _place(error: BaseException) -> str:
     """Of the user's own lines in its traceback the last, " (file.py, line 3)"; where it says nothing, of all lines."""
     frames = [(Path(frame.f_code.co_filename), line) for frame, line in traceback.walk_tb(error.__traceback__)]
     own = [(file, line) for file, line in frames if file.is_file() and not _is_installed(file)]

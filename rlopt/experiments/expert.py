@@ -23,7 +23,7 @@ from rlopt.imitation.files import save_demonstrations
 from rlopt.imitation.readers import warn_of_a_poor_expert
 from rlopt.imitation.recording import record_demonstrations
 from rlopt.logs.files import check_writable
-from rlopt.report.scores import counted, success_words
+from rlopt.report.scores import return_words
 from rlopt.training import train_online
 from rlopt.training.devices import choose_device
 from rlopt.training.evaluation import BestPolicies, evaluate, select_policy
@@ -88,8 +88,7 @@ def collect_expert_data(
         best = BestPolicies(agent.policy, training.num_seeds)
         history = train_online(agent, spec, training, best=best, log=log, **checkpoints)
         final = final_evaluation(agent, spec, training)
-        seeds = counted(training.num_seeds, "seed")
-        log.info(f"Return {final.returns.mean():.1f} over {seeds}{success_words(final.successes)}.")
+        log.info(f"{return_words(final.returns, final.successes).capitalize()}.")
         shown = evaluate(best.policy, spec, episodes=FINAL_EPISODES, **training.playing, **how).mean(1)
         chosen = int(shown.argmax())
         policy = select_policy(best.policy, chosen, training.num_seeds)

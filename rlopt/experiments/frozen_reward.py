@@ -15,7 +15,7 @@ from rlopt.errors import UserError
 from rlopt.experiments.budget import check_whole_episode
 from rlopt.experiments.resuming import recorded_settings, recorded_spec, settings_over
 from rlopt.experiments.run import Settings, StageResult, configure_method, final_evaluation, save_models, training_run
-from rlopt.report.scores import counted, success_words
+from rlopt.report.scores import return_words
 from rlopt.training import train_online
 from rlopt.training.devices import choose_device
 from rlopt.training.memory import check_memory
@@ -66,8 +66,7 @@ def train_on_frozen_reward(
     with training_run(METHOD, spec, everything, training.frames, options, resume) as (log, checkpoints):
         history = train_online(agent, spec, training, log=log, **checkpoints)
         final = final_evaluation(agent, spec, training)
-        seeds = counted(training.num_seeds, "seed")
-        log.info(f"Return {final.returns.mean():.1f} over {seeds}{success_words(final.successes)}.")
+        log.info(f"{return_words(final.returns, final.successes).capitalize()}.")
         save_models(agent, METHOD, log, spec, training.seeds)
     return StageResult(agent, final.returns, history, log.directory, successes=final.successes)
 

@@ -62,15 +62,16 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def success_words(successes: np.ndarray | None) -> str:
-    """For a sentence: ", success rate 85%", or nothing where successes are not known."""
-    return "" if successes is None else f", success rate {successes.mean():.0%}"
+def return_words(returns: np.ndarray, successes: np.ndarray | None) -> str:
+    """Of final episodes `[S, episodes]`, for a sentence: "return -150.2 over 5 seeds, success rate 85%", if that is known."""
+    rate = "" if successes is None else f", success rate {successes.mean():.0%}"
+    return f"return {returns.mean():.1f} over {counted(len(returns), 'seed')}{rate}"
 
 
 def score_line(title: str, returns: np.ndarray, data: Demonstrations, successes: np.ndarray | None = None) -> str:
     """One sentence for the log: return, success rate and normalised score of final episodes `[S, episodes]`."""
     summary = score_summary(returns.mean(1), data)
-    text = f"{title}: return {returns.mean():.1f} over {counted(len(returns), 'seed')}{success_words(successes)}"
+    text = f"{title}: {return_words(returns, successes)}"
     if data.expert_return is None:
         return f"{text}; the expert's return is not recorded, so there is no score."
     if np.isfinite(summary["normalized_iqm"]):

@@ -112,10 +112,7 @@ def test_a_last_step_without_a_next_observation_is_left_out_and_counted(said):
         ({"actions": np.array([[0], [-1], [1.0]])}, "Episode 1, step 1: .*clip it"),
         ({"actions": np.zeros((3, 2))}, "Episode 1: actions of size 2, but TestPush-v0 has 1"),
         ({"observations": np.zeros((4, 3))}, "Episode 1: 'observations' have size 3, but TestPush-v0 has 2"),
-        (
-            {"observations": np.zeros(2), "actions": np.zeros(1)},
-            r"size 1, but TestPush-v0 has 2\. A dict must hold a whole",
-        ),
+        ({"observations": [0, 0], "actions": [0]}, r"size 1, but TestPush-v0 has 2\. A dict must hold a whole"),
         ({"observations": np.zeros((6, 2))}, "Episode 1: 6 observations and 3 actions: give one observation more"),
         (
             {"observations": np.array([object()] * 4)},

@@ -13,7 +13,7 @@ from torchrl.data import Bounded
 from torchrl.envs import EnvBase, StepCounter, TransformedEnv
 
 from rlopt.envs.checks import LARGEST_WIDTH
-from rlopt.envs.spec import EnvSpec, float32_within
+from rlopt.envs.spec import EnvSpec, float32_bounds
 from rlopt.envs.torchrl.source import base_of, copies, default_device, find, first_reset, make, name_of
 from rlopt.envs.torchrl.streams import Stream
 from rlopt.envs.versions import told
@@ -135,7 +135,7 @@ def _bounds(env: EnvBase, keys: Keys, name: str) -> tuple[np.ndarray, np.ndarray
         raise UserError(
             f"{name} has the action bounds {low[0].tolist()} to {high[0].tolist()}; rlopt needs finite ones."
         )
-    return float32_within(low[0].numpy(), np.inf), float32_within(high[0].numpy(), -np.inf)
+    return float32_bounds(low[0].numpy(), high[0].numpy())
 
 
 def _look_once(env: EnvBase, name: str, keys: Keys, size: int) -> None:
